@@ -1,0 +1,103 @@
+# `make` lists what there is. Only Go is needed to build; the UI also needs Node.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+ARCH    ?= $(shell go env GOARCH)
+GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+
+LINTER := bin/golangci-lint-v2.15.0
+
+# Without Node the program is built all the same and says how to get the UI.
+ifneq ($(shell command -v npm),)
+UI := web/dist/index.html
+endif
+UI_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print)
+CHROMIUM   := $(shell command -v chromium chromium-browser google-chrome | head -n 1)
+NPM_INSTALL = PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm --prefix $(1) install --no-audit --no-fund --loglevel=error
+
+skipped = @printf '\n*** SKIPPED: %s\n\n' '$(1)'
+
+.PHONY: help run demo build test test-quick prove live lint bench image fmt
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+
+run: build ## serve on http://localhost:8080 with data in ./data
+	bin/mai serve
+
+demo: build ## the same with a simulated OpenRouter: nothing to sign up for, nothing to pay
+	bin/mai demo
+
+build: $(UI) ## bin/mai, one static program with the UI inside
+	$(if $(UI),,$(call skipped,the UI: npm is not installed))
+	$(GOBUILD) -o bin/mai ./cmd/mai
+
+test: build ## everything that needs no key: Go with -race, UI, browser, a short proof of the books
+	go vet ./...
+	go test -race -shuffle=on ./...
+ifdef UI
+	npm --prefix web test
+else
+	$(call skipped,UI tests: npm is not installed)
+endif
+ifeq ($(wildcard e2e/package.json),)
+	$(call skipped,browser tests: there is no e2e folder)
+else ifeq ($(UI),)
+	$(call skipped,browser tests: npm is not installed)
+else ifeq ($(CHROMIUM),)
+	$(call skipped,browser tests: no Chromium is installed)
+else
+	$(call NPM_INSTALL,e2e)
+	npm --prefix e2e test
+endif
+	go run ./cmd/prove --quick
+
+test-quick: ## the inner loop, under a minute
+	go vet ./...
+	go test -short ./...
+
+prove: ## kill it a hundred times and compare the books entry by entry
+	go run ./cmd/prove
+
+live: ## the few tests against the real OpenRouter; costs a few cents
+	@test -n "$${OPENROUTER_API_KEY:-}" || { echo "set OPENROUTER_API_KEY to a key with a small limit"; exit 1; }
+	go test -count=1 -v -tags live -run Live ./...
+
+lint: $(LINTER) ## formatting and static checks
+	$(LINTER) run ./...
+ifdef UI
+	$(MAKE) --no-print-directory web/node_modules/.installed
+	npm --prefix web run lint
+	npm --prefix web run typecheck
+	npm --prefix web run i18n:check
+else
+	$(call skipped,UI checks: npm is not installed)
+endif
+
+bench: ## benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+image: $(UI) ## bin/mai-production.tar, a container image, also loaded into Docker when it runs
+	GOOS=linux GOARCH=$(ARCH) $(GOBUILD) -o bin/linux-$(ARCH)/mai ./cmd/mai
+	go run ./tools/image -binary bin/linux-$(ARCH)/mai -arch $(ARCH) -version "$(VERSION)" \
+		-created "$$(git log -1 --format=%ct 2>/dev/null || echo 0)" -out bin/mai-production.tar
+	if docker info >/dev/null 2>&1; then docker load -i bin/mai-production.tar; else echo "no Docker engine answers: bin/mai-production.tar was not loaded"; fi
+
+fmt: ## format the sources
+	gofmt -w $$(git ls-files --cached --others --exclude-standard '*.go')
+	$(if $(UI),npm --prefix web run format)
+
+web/node_modules/.installed: web/package.json
+	$(call NPM_INSTALL,web)
+	touch $@
+
+web/dist/index.html: web/node_modules/.installed $(UI_SOURCES)
+	npm --prefix web run build
+	touch $@
+
+$(LINTER):
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(subst bin/golangci-lint-,,$@)
+	mv bin/golangci-lint $@

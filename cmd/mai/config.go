@@ -1,0 +1,288 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// Config is everything that can be told to an instance from outside. It is read
+// once, here, and handed out in pieces: no package reads the environment itself.
+type Config struct {
+	Addr           string         // where to listen, host:port; ":8080" is every interface
+	DataDir        string         // the folder that holds the database, the lock and the socket
+	Name           string         // what the workspace calls itself
+	Production     bool           // ENV=prod
+	SignUp         bool           // whether people may register after the first one
+	Locale         string         // "en" or "pl", for people who have not chosen
+	LogLevel       slog.Level     // the least severe level that is logged
+	BaseURL        string         // OpenRouter's API, without a trailing slash
+	APIKey         string         // the key from the environment or from APIKeyFile; "" when there is none
+	APIKeyFile     string         // set: the connection is managed from outside and the file is read again when it changes
+	SecretFile     string         // the key that seals secrets in the database
+	SetupToken     string         // "" or what the first registration must present
+	MarkupBP       int64          // charge = cost × MarkupBP / 10000
+	TrustedProxies []netip.Prefix // whose X-Forwarded headers are believed
+	TimeZone       *time.Location // the days that charts show; billing is in UTC
+	DrainTimeout   time.Duration  // how long a stopping server lets open streams finish
+	MinFreeDisk    int64          // bytes; below this no new paid call is accepted
+	CrashAt        string         // "" or the crash point at which the process kills itself, for tests
+	CrashHit       int            // at which pass of that point, from 1
+
+	effective []effective
+}
+
+// source says who decided a setting.
+type source string
+
+const (
+	fromDefault     source = "default"
+	fromEnvironment source = "environment"
+	fromFlag        source = "flag"
+	fromFile        source = "file"
+)
+
+// effective is one setting as it is in force, fit to be shown: a secret's value
+// is only "set" or "not set".
+type effective struct {
+	Name    string `json:"name"`
+	Value   string `json:"value"`
+	Source  source `json:"source"`
+	From    string `json:"from,omitempty"` // the flag, variable or file that gave the value
+	Allowed string `json:"allowed"`
+}
+
+// trueOrFalse marks the settings whose flag may stand without a value.
+const trueOrFalse = "true or false"
+
+// setting describes one line of the table that settings returns.
+type setting struct {
+	env     []string // the first is the setting's name, the rest are aliases by falling precedence
+	flag    string   // "" for secrets: arguments are visible to every process of the machine
+	def     string
+	allowed string
+	usage   string
+	secret  bool
+	hidden  bool // a hook for tests: not listed unless set
+
+	// set parses text into c and returns it in canonical form; false refuses it.
+	set func(c *Config, text string) (string, bool)
+}
+
+// settings is the one list of what can be set: flags, variables, help, errors
+// and `mai config` all come from it.
+func settings() []setting {
+	return slices.Concat(serverSettings(), connectionSettings(), operationSettings())
+}
+
+func serverSettings() []setting {
+	return []setting{
+		{env: []string{"MAI_ADDR", "PORT"}, flag: "addr", def: ":8080",
+			allowed: "host:port, :port or a port from 0 to 65535 (0 picks a free one)",
+			usage:   "address to listen on", set: setAddr},
+		{env: []string{"DATA_DIR"}, flag: "data", def: "./data",
+			allowed: "a folder", usage: "folder of the database",
+			set: func(c *Config, s string) (string, bool) { c.DataDir = filepath.Clean(s); return c.DataDir, s != "" }},
+		{env: []string{"WEBUI_NAME"}, flag: "name", def: "mAI",
+			allowed: "1 to 80 characters on one line", usage: "name of the workspace", set: setName},
+		{env: []string{"ENV"}, flag: "env", def: "prod", allowed: "dev or prod", usage: "kind of installation",
+			set: func(c *Config, s string) (string, bool) {
+				c.Production = s == "prod"
+				return s, s == "prod" || s == "dev"
+			}},
+		{env: []string{"ENABLE_SIGNUP"}, flag: "enable-signup", def: "false", allowed: trueOrFalse,
+			usage: "let people register after the first one, who becomes admin in any case", set: setSignUp},
+		{env: []string{"MAI_SETUP_TOKEN"}, allowed: "letters, digits and signs without a space", secret: true,
+			usage: "what the first registration must present",
+			set:   func(c *Config, s string) (string, bool) { c.SetupToken = s; return s, oneWord(s) }},
+		{env: []string{"DEFAULT_LOCALE"}, flag: "locale", def: "en", allowed: "en or pl",
+			usage: "language for people who have not chosen one", set: setLocale},
+		{env: []string{"MAI_TIME_ZONE"}, flag: "time-zone", def: "UTC", allowed: "a time zone such as Europe/Warsaw",
+			usage: "whose days charts show (billing is in UTC)", set: setTimeZone},
+		{env: []string{"MAI_TRUSTED_PROXIES"}, flag: "trusted-proxies",
+			allowed: "addresses or networks separated by commas, such as 10.0.0.0/8,192.0.2.7",
+			usage:   "proxies whose X-Forwarded headers are believed", set: setTrustedProxies},
+	}
+}
+
+func connectionSettings() []setting {
+	return []setting{
+		{env: []string{"OPENROUTER_BASE_URL", "OPENAI_API_BASE_URL"}, flag: "openrouter-base-url",
+			def: "https://openrouter.ai/api/v1", allowed: "an http or https address with a host and no password",
+			usage: "OpenRouter's API; only seeds an empty database", set: setBaseURL},
+		{env: []string{"OPENROUTER_API_KEY", "OPENAI_API_KEY"}, allowed: "one key without a space", secret: true,
+			usage: "OpenRouter key; only seeds an empty database",
+			set:   func(c *Config, s string) (string, bool) { c.APIKey = s; return s, oneWord(s) }},
+		{env: []string{"OPENROUTER_API_KEY_FILE"}, flag: "openrouter-api-key-file",
+			allowed: "a file that holds one key", usage: "file of the OpenRouter key; outranks a key in the environment and makes the connection managed",
+			set: func(c *Config, s string) (string, bool) { c.APIKeyFile = s; return s, s != "" }},
+		{env: []string{"MAI_SECRET_FILE"}, flag: "secret-file",
+			allowed: "a file; the default is secret.key in the data folder", usage: "key that seals secrets in the database, made when missing",
+			set: func(c *Config, s string) (string, bool) { c.SecretFile = s; return s, s != "" }},
+		{env: []string{"MAI_MARKUP"}, flag: "markup", def: "1.3",
+			allowed: "a number from 1 to 10 with at most four decimals, such as 1.3",
+			usage:   "charge = cost × markup", set: setMarkup},
+	}
+}
+
+func operationSettings() []setting {
+	return []setting{
+		{env: []string{"LOG_LEVEL"}, flag: "log-level", def: "info", allowed: "debug, info, warn or error",
+			usage: "least severe level that is logged", set: setLogLevel},
+		{env: []string{"MAI_DRAIN_TIMEOUT"}, flag: "drain-timeout", def: "60s", allowed: "a duration from 0s to 10m, such as 60s",
+			usage: "how long a stopping server lets open streams finish", set: setDrainTimeout},
+		{env: []string{"MAI_MIN_FREE_DISK"}, flag: "min-free-disk", def: "200MB",
+			allowed: "a whole number with kB, MB, GB, KiB, MiB, GiB or nothing for bytes, such as 200MB",
+			usage:   "below this much free space no new paid call is accepted", set: setMinFreeDisk},
+		{env: []string{"MAI_CRASH_AT"}, hidden: true, allowed: "point or point:n", set: setCrashAt},
+	}
+}
+
+// addFlags gives a command the flags with the given names, or all flags when
+// none is named.
+func addFlags(fs *pflag.FlagSet, names ...string) {
+	for _, s := range settings() {
+		if s.flag == "" || len(names) > 0 && !slices.Contains(names, s.flag) {
+			continue
+		}
+		fs.String(s.flag, s.def, fmt.Sprintf("%s: %s [$%s]", s.usage, s.allowed, s.env[0]))
+		if s.allowed == trueOrFalse {
+			fs.Lookup(s.flag).NoOptDefVal = "true"
+		}
+	}
+}
+
+// loadConfig decides every setting: a flag that was given outranks the
+// environment (in os.Environ's form), which outranks the default. An empty
+// variable counts as unset. The error names everything that is wrong, at once,
+// and never holds a secret.
+func loadConfig(fs *pflag.FlagSet, environ []string) (Config, error) {
+	env := map[string]string{}
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		env[name] = value
+	}
+	var c Config
+	problems := unknownNames(env)
+	for _, s := range settings() {
+		if err := c.apply(s, fs, env); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if len(problems) == 0 {
+		problems = append(problems, c.complete())
+	}
+	return c, errors.Join(problems...)
+}
+
+// apply finds the text for one setting, parses it, and remembers who gave it.
+func (c *Config) apply(s setting, fs *pflag.FlagSet, env map[string]string) error {
+	e := effective{Name: s.env[0], Source: fromDefault, Allowed: s.allowed}
+	text := s.def
+	for _, name := range slices.Backward(s.env) {
+		if value := strings.TrimSpace(env[name]); value != "" {
+			text, e.Source, e.From = value, fromEnvironment, name
+		}
+	}
+	if f := fs.Lookup(s.flag); f != nil && f.Changed {
+		text, e.Source, e.From = strings.TrimSpace(f.Value.String()), fromFlag, "--"+s.flag
+	}
+	unset := text == "" && s.def == ""
+	if !unset {
+		canonical, ok := s.set(c, text)
+		if !ok {
+			return fmt.Errorf("%s is %s; allowed is %s", e.From, shown(s, text), s.allowed)
+		}
+		e.Value = canonical
+	}
+	switch {
+	case s.secret && unset:
+		e.Value = "not set"
+	case s.secret:
+		e.Value = "set"
+	}
+	if !s.hidden || !unset {
+		c.effective = append(c.effective, e)
+	}
+	return nil
+}
+
+// complete decides what depends on more than one setting.
+func (c *Config) complete() error {
+	if c.SecretFile == "" {
+		c.SecretFile = filepath.Join(c.DataDir, "secret.key")
+		c.find("MAI_SECRET_FILE").Value = c.SecretFile
+	}
+	if c.APIKeyFile == "" {
+		return nil
+	}
+	key, err := readKeyFile(c.APIKeyFile)
+	if err != nil {
+		return err
+	}
+	c.APIKey = key
+	e := c.find("OPENROUTER_API_KEY")
+	e.Value, e.Source, e.From = "set", fromFile, c.APIKeyFile
+	return nil
+}
+
+// readKeyFile reads the OpenRouter key that the provider placed in a file.
+func readKeyFile(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("OPENROUTER_API_KEY_FILE cannot be read: %w", err)
+	}
+	key := strings.TrimSpace(string(text))
+	if !oneWord(key) {
+		return "", fmt.Errorf("OPENROUTER_API_KEY_FILE is %q, which holds no single key; allowed is a file with one key and nothing else", path)
+	}
+	return key, nil
+}
+
+// sourceOf says who decided the setting with this name.
+func (c *Config) sourceOf(name string) source { return c.find(name).Source }
+
+func (c *Config) find(name string) *effective {
+	i := slices.IndexFunc(c.effective, func(e effective) bool { return e.Name == name })
+	if i < 0 {
+		return &effective{Source: fromDefault}
+	}
+	return &c.effective[i]
+}
+
+// shown is a refused value as an error may repeat it: no secret, and nothing
+// that looks like a key or a password that was put into the wrong variable.
+func shown(s setting, text string) string {
+	if s.secret || strings.Contains(text, "sk-") || strings.Contains(text, "@") {
+		return "(hidden)"
+	}
+	return fmt.Sprintf("%q", text)
+}
+
+// unknownNames refuses MAI_ variables that do not exist: a misspelt one would
+// otherwise be a setting that silently has no effect.
+func unknownNames(env map[string]string) []error {
+	var known, listed []string
+	for _, s := range settings() {
+		known = append(known, s.env...)
+		if !s.hidden {
+			listed = append(listed, s.env...)
+		}
+	}
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if strings.HasPrefix(name, "MAI_") && !slices.Contains(known, name) {
+			problems = append(problems, fmt.Errorf("%s is not a setting; did you mean %s?", name, nearest(name, listed)))
+		}
+	}
+	return problems
+}

@@ -1,0 +1,168 @@
+// Package chat keeps conversations and answers in them.
+//
+// An answer is written by a run, which belongs to the server: it goes on when the browser goes away, any number of
+// readers follow it from any point, and what it wrote is stored at least every quarter of a second. A run's text and
+// its ledger entry commit together. A run that dies with its process becomes interrupted, with the stored text.
+package chat
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"mai/internal/ledger"
+	"mai/internal/meter"
+	"mai/internal/money"
+	"mai/internal/sqldb"
+)
+
+// Chat is a conversation in a list.
+type Chat struct {
+	ID        string    `json:"id"`
+	Title     string    `json:"title"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Running   bool      `json:"running" doc:"an answer is being written"`
+}
+
+// Conversation is a chat with all its messages, which form a tree by parent.
+type Conversation struct {
+	Chat
+	CurrentID *string   `json:"current_id" doc:"the last message of the branch on screen"`
+	Messages  []Message `json:"messages"`
+}
+
+// Message is a node of a conversation.
+type Message struct {
+	ID        string    `json:"id"`
+	ParentID  *string   `json:"parent_id"`
+	Role      string    `json:"role" enum:"user,assistant"`
+	Content   string    `json:"content"`
+	Reasoning string    `json:"reasoning"`
+	Model     string    `json:"model"`
+	CreatedAt time.Time `json:"created_at"`
+	Run       *Run      `json:"run" doc:"the latest run that wrote this message; null for a user's own"`
+	Charge    *Charge   `json:"charge" doc:"over all runs of this message; null for a user's own"`
+}
+
+// The states of a run.
+const (
+	Running     = "running"
+	Done        = "done"
+	Stopped     = "stopped"     // by the user
+	Interrupted = "interrupted" // the server died or was stopped
+	Failed      = "failed"      // OpenRouter or the model failed
+)
+
+// Run is the work that writes an assistant message.
+type Run struct {
+	ID           string        `json:"id"`
+	State        string        `json:"state" enum:"running,done,stopped,interrupted,failed"`
+	Seq          int64         `json:"seq" doc:"number of the last delta in content and reasoning"`
+	Error        *RunError     `json:"error"`
+	StartedAt    time.Time     `json:"started_at"`
+	EndedAt      *time.Time    `json:"ended_at"`
+	FinishReason string        `json:"finish_reason" doc:"length: the answer was cut and can be continued"`
+	Held         *money.Amount `json:"held" doc:"charge reserved while it runs"`
+}
+
+// RunError says why a run failed, in words for the user.
+type RunError struct {
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// Charge is what a message is charged.
+type Charge struct {
+	State            ledger.State  `json:"state"`
+	Amount           *money.Amount `json:"amount" doc:"null while it is not known"`
+	AtMost           *money.Amount `json:"at_most" doc:"while it is not known"`
+	GenerationID     string        `json:"generation_id"`
+	PromptTokens     int64         `json:"prompt_tokens"`
+	CompletionTokens int64         `json:"completion_tokens"`
+	ReasoningTokens  int64         `json:"reasoning_tokens"`
+	CachedTokens     int64         `json:"cached_tokens"`
+}
+
+// Chats is the conversations of an instance. Close it.
+type Chats struct {
+	db    *sqldb.DB
+	meter *meter.Meter
+	log   *slog.Logger
+	at    func(string)
+	feeds feeds
+
+	ctx    context.Context // of all runs
+	cancel context.CancelCauseFunc
+	work   sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	live   map[string]*liveRun // by run id
+}
+
+// Open marks the runs of an earlier process as interrupted and forgets chats that were deleted long enough ago. at is
+// called at named points, for tests that kill the process there; nil means not at all.
+func Open(ctx context.Context, db *sqldb.DB, m *meter.Meter, log *slog.Logger, at func(string)) (*Chats, error) {
+	if at == nil {
+		at = func(string) {}
+	}
+	err := db.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(`UPDATE runs SET state = 'interrupted', ended_at = $1 WHERE state = 'running'`, tx.Now.UnixMicro())
+		if err != nil {
+			return err
+		}
+		return purge(tx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := &Chats{db: db, meter: m, log: log, at: at, live: map[string]*liveRun{}, feeds: feeds{byUser: map[string]map[*Feed]bool{}}}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.work.Go(c.purgeForever)
+	return c, nil
+}
+
+// undoTime is how long a deleted chat can be restored.
+const undoTime = time.Hour
+
+func purge(tx *sqldb.Tx) error {
+	_, err := tx.Exec(`DELETE FROM chats WHERE deleted_at < $1`, tx.Now.Add(-undoTime).UnixMicro())
+	return err
+}
+
+func (c *Chats) purgeForever() {
+	tick := time.NewTicker(undoTime / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-tick.C:
+			if err := c.db.Write(c.ctx, purge); err != nil {
+				c.log.Error("deleted chats were not purged", "err", err)
+			}
+		}
+	}
+}
+
+// Close lets runs finish until ctx ends, then breaks them off, keeping what they wrote. No run starts any more.
+func (c *Chats) Close(ctx context.Context) {
+	c.mu.Lock()
+	c.closed = true
+	waiting := make([]*liveRun, 0, len(c.live))
+	for _, r := range c.live {
+		waiting = append(waiting, r)
+	}
+	c.mu.Unlock()
+	for _, r := range waiting {
+		select {
+		case <-r.ended:
+		case <-ctx.Done():
+		}
+	}
+	c.cancel(errClosing)
+	c.work.Wait()
+	c.feeds.close()
+}

@@ -1,0 +1,74 @@
+package chat
+
+import (
+	"context"
+)
+
+// Event is what a reader of a run receives. Exactly one field is set.
+type Event struct {
+	Delta *Delta
+	Reset *Reset
+	Done  *Message // the last event
+}
+
+// Reset replaces all that the reader has of a message.
+type Reset struct {
+	Seq       int64  `json:"seq"`
+	Content   string `json:"content"`
+	Reasoning string `json:"reasoning"`
+}
+
+// Follow calls send with what a run of the user writes after the delta number after, until the run has ended, ctx ends,
+// or send fails. A run that is not in memory any more is sent whole, as it is stored.
+func (c *Chats) Follow(ctx context.Context, userID, runID string, after int64, send func(Event) error) error {
+	c.mu.Lock()
+	r := c.live[runID]
+	c.mu.Unlock()
+	if r == nil || r.userID != userID {
+		return c.replay(ctx, userID, runID, send)
+	}
+	if m := r.snapshot(); after > m.Run.Seq || after < 0 {
+		after = m.Run.Seq
+		if err := send(Event{Reset: &Reset{m.Run.Seq, m.Content, m.Reasoning}}); err != nil {
+			return err
+		}
+	}
+	for {
+		d, more := r.after(after)
+		if d.Seq > after {
+			after = d.Seq
+			if err := send(Event{Delta: &d}); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-more:
+		case <-r.ended:
+			if d, _ := r.after(after); d.Seq == after {
+				return c.sendDone(ctx, userID, runID, send)
+			}
+		}
+	}
+}
+
+func (c *Chats) replay(ctx context.Context, userID, runID string, send func(Event) error) error {
+	m, err := c.ended(ctx, userID, runID)
+	if err != nil {
+		return err
+	}
+	if err := send(Event{Reset: &Reset{m.Run.Seq, m.Content, m.Reasoning}}); err != nil {
+		return err
+	}
+	return send(Event{Done: &m})
+}
+
+func (c *Chats) sendDone(ctx context.Context, userID, runID string, send func(Event) error) error {
+	m, err := c.ended(ctx, userID, runID)
+	if err != nil {
+		return err
+	}
+	return send(Event{Done: &m})
+}

@@ -1,0 +1,77 @@
+// Package fault separates errors that are told to a person from errors that are kept for the operator.
+//
+// A *fault.Error carries a kind, which decides the HTTP status and is stable for programs, and one sentence fit for
+// the person who asked. Every other error is internal: it is logged, and the person sees only that something failed.
+package fault
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kind classifies a fault. Its text is the `code` of an error reply and never changes its meaning.
+type Kind string
+
+// The kinds of fault. Anything that is not a *Error is Internal.
+const (
+	Invalid         Kind = "invalid"          // the input is wrong; the sentence says what is allowed
+	Unauthenticated Kind = "unauthenticated"  // nobody is signed in, or the credentials are wrong
+	Forbidden       Kind = "forbidden"        // this person may not do this
+	NotFound        Kind = "not_found"        // it does not exist, or it is somebody else's
+	Conflict        Kind = "conflict"         // it cannot be done in the present state
+	TooMany         Kind = "too_many"         // tried too often; wait
+	OverBudget      Kind = "over_budget"      // our own budget does not allow the call
+	NotConnected    Kind = "not_connected"    // no connection to a model provider is configured
+	UpstreamCredits Kind = "upstream_credits" // the provider's account is empty
+	UpstreamLimit   Kind = "upstream_limit"   // the key's own limit at OpenRouter is reached
+	Upstream        Kind = "upstream"         // OpenRouter or a model refused or failed
+	Unavailable     Kind = "unavailable"      // cannot be done now; trying again later may help
+	Internal        Kind = "internal"         // a defect or a broken machine; the operator's log knows more
+)
+
+// Error is an error with a sentence for a person.
+type Error struct {
+	Kind    Kind
+	Message string // one or two sentences: what happened and what to do next
+	err     error  // the cause, for the log only
+}
+
+// New returns a fault of the given kind whose message is formatted for the person who asked.
+func New(kind Kind, format string, args ...any) *Error {
+	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+}
+
+// Wrap is New with a cause, which is kept for errors.Is, errors.As and the log, and is not part of the message.
+func Wrap(kind Kind, cause error, format string, args ...any) *Error {
+	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...), err: cause}
+}
+
+// Error returns the message and, for the log, the cause.
+func (e *Error) Error() string {
+	if e.err == nil {
+		return e.Message
+	}
+	return e.Message + " (" + e.err.Error() + ")"
+}
+
+// Unwrap returns the cause, or nil.
+func (e *Error) Unwrap() error { return e.err }
+
+// KindOf returns the kind of the first fault in err's chain, and Internal when there is none.
+func KindOf(err error) Kind {
+	if f, ok := errors.AsType[*Error](err); ok {
+		return f.Kind
+	}
+	return Internal
+}
+
+// Is reports whether err is a fault of the given kind.
+func Is(err error, kind Kind) bool { return err != nil && KindOf(err) == kind }
+
+// Message returns the sentence for the person: the fault's own, or a general one that gives nothing internal away.
+func Message(err error) string {
+	if f, ok := errors.AsType[*Error](err); ok {
+		return f.Message
+	}
+	return "Something went wrong on the server. The operator's log has the details."
+}

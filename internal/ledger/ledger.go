@@ -1,0 +1,324 @@
+// Package ledger keeps the books: which calls may have to be paid for (intents), what was paid (entries), how much is
+// held for open intents, and whether a budget allows one more.
+//
+// Entries are append-only and hash-chained. Budget counters are a cache that must always equal a fold over entries and
+// open intents; they live in memory with the single writer, which checks them before a call leaves and writes them in
+// the same transaction, so that no concurrency can overrun a budget and no crash can separate them. The package knows
+// users, teams and API keys only as opaque ids, and touches no network.
+package ledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"mai/internal/fault"
+	"mai/internal/money"
+	"mai/internal/sqldb"
+)
+
+// State is where an intent stands. created → sent → headers → streaming → settled | free | pending → settled | unknown.
+type State string
+
+// The states of an intent.
+const (
+	Created   State = "created"   // recorded, certainly not sent
+	Sent      State = "sent"      // it may have left; its generation id is not stored yet
+	Headers   State = "headers"   // its generation id is stored, nothing of the answer was passed on
+	Streaming State = "streaming" // the answer is being passed on
+	Settled   State = "settled"   // the exact cost is in an entry
+	Free      State = "free"      // certainly not paid for
+	Pending   State = "pending"   // ended without a cost; OpenRouter is being asked by the generation id
+	Unknown   State = "unknown"   // may have been paid for and cannot be found out; not billed
+)
+
+// States lists every state in the order of an intent's life.
+func States() []State {
+	return []State{Created, Sent, Headers, Streaming, Settled, Free, Pending, Unknown}
+}
+
+// Open reports whether the intent still holds money.
+func (s State) Open() bool {
+	return s == Created || s == Sent || s == Headers || s == Streaming || s == Pending
+}
+
+// ErrEnded is returned for a transition of an intent that has already ended.
+var ErrEnded = errors.New("the intent has already ended")
+
+// ErrDuplicateGeneration is returned when a generation id already belongs to another intent.
+var ErrDuplicateGeneration = errors.New("the generation id belongs to another intent")
+
+// Ledger is the books of one instance.
+type Ledger struct {
+	db    *sqldb.DB
+	owner string // this process, so that what an earlier one left open is recognised
+	log   *slog.Logger
+	books *books
+}
+
+// Open checks the chain from its last checkpoint, mends the counters if they differ from what they cache, and ends what
+// an earlier process left open: an intent whose generation id is stored becomes pending, any other that was sent
+// becomes unknown. It refuses books whose chain is broken.
+func Open(ctx context.Context, db *sqldb.DB, log *slog.Logger) (*Ledger, error) {
+	l := &Ledger{db: db, owner: uuid.NewString(), log: log}
+	err := db.Write(ctx, func(tx *sqldb.Tx) (err error) {
+		if l.books, err = loadBooks(tx); err != nil {
+			return err
+		}
+		if err := l.mendCounters(tx); err != nil {
+			return err
+		}
+		return l.recover(tx)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the ledger: %w", err)
+	}
+	return l, nil
+}
+
+// NewID makes an intent id. Ids sort by the time they were made.
+func NewID() (string, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("new id: %w", err)
+	}
+	return id.String(), nil
+}
+
+// KeyHash is how the books name an upstream key: its SHA-256 in hexadecimal, as OpenRouter's own reports do.
+func KeyHash(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:])
+}
+
+// Period is the UTC billing month of a time, "2026-11".
+func Period(t time.Time) string { return t.UTC().Format("2006-01") }
+
+// PeriodEnd is when the period of t ends and the next begins.
+func PeriodEnd(t time.Time) time.Time {
+	y, m, _ := t.UTC().Date()
+	return time.Date(y, m+1, 1, 0, 0, 0, 0, time.UTC)
+}
+
+// Call is what an intent is made of: who wants which model, on whose key, and what it can cost at most.
+type Call struct {
+	ID         string // from NewID
+	Kind       string // chat, title, api
+	UserID     string
+	TeamID     string
+	APIKeyID   string // "" when no API key was used
+	Model      string
+	KeyHash    string // of the OpenRouter key that pays
+	Markup     money.Markup
+	AtMostCost money.Amount
+	MaxTokens  int64
+}
+
+// Reserve holds the most that the call can cost and records it as sent, or refuses with fault.OverBudget and records
+// nothing. The call may leave once the transaction is durable.
+func (l *Ledger) Reserve(tx *sqldb.Tx, c Call) error {
+	hold, err := c.Markup.Bound(c.AtMostCost)
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "This request could cost more than can be counted. Ask for fewer tokens.")
+	}
+	period := Period(tx.Now)
+	if err := l.books.allow(tx, period, hold); err != nil {
+		return err
+	}
+	if err := l.books.move(tx, l, period, 0, hold); err != nil {
+		return err
+	}
+	_, err = tx.Exec(`INSERT INTO intents (id, kind, user_id, team_id, api_key_id, model, key_hash, markup_bp, state,
+		at_most_cost, at_most_charge, max_tokens, owner, period, sent_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'sent', $9, $10, $11, $12, $13, $14)`,
+		c.ID, c.Kind, c.UserID, c.TeamID, c.APIKeyID, c.Model, c.KeyHash, int64(c.Markup),
+		int64(c.AtMostCost), int64(hold), c.MaxTokens, l.owner, period, tx.Now.UnixMicro())
+	return err
+}
+
+// Room is how much charge the budget still allows this month. limited is false when there is no budget.
+func (l *Ledger) Room(tx *sqldb.Tx) (room money.Amount, limited bool, err error) {
+	return l.books.room(tx, Period(tx.Now))
+}
+
+// Identify stores the generation id of a call before anything of its answer is passed on.
+func (l *Ledger) Identify(tx *sqldb.Tx, intentID, generationID string) error {
+	if err := l.unclaimed(tx, intentID, generationID); err != nil {
+		return err
+	}
+	n, err := tx.Exec(`UPDATE intents SET state = 'headers', generation_id = $2, headers_at = $3 WHERE id = $1 AND state = 'sent'`,
+		intentID, generationID, tx.Now.UnixMicro())
+	return ended(n, err)
+}
+
+// Stream records that the answer is being passed on.
+func (l *Ledger) Stream(tx *sqldb.Tx, intentID string) error {
+	_, err := tx.Exec(`UPDATE intents SET state = 'streaming' WHERE id = $1 AND state = 'headers'`, intentID)
+	return err
+}
+
+func ended(rows int64, err error) error {
+	if err == nil && rows == 0 {
+		return ErrEnded
+	}
+	return err
+}
+
+// unclaimed makes sure that a generation is never counted for two intents, whatever upstream sends.
+func (l *Ledger) unclaimed(tx *sqldb.Tx, intentID, generationID string) error {
+	if generationID == "" {
+		return errors.New("empty generation id")
+	}
+	var other string
+	err := tx.Row(`SELECT id FROM intents WHERE generation_id = $1 AND id <> $2`, []any{generationID, intentID}, &other)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s of %s", ErrDuplicateGeneration, generationID, other)
+}
+
+// Usage is what OpenRouter counted for a generation, in its native tokens.
+type Usage struct {
+	Prompt, Completion, Reasoning, Cached int64
+	ServedModel, FinishReason             string
+}
+
+// Settlement is the exact cost of a generation and where it was read.
+type Settlement struct {
+	GenerationID string
+	Cost         money.Amount
+	CostRaw      string // the number as OpenRouter wrote it
+	Source       string // stream, reply or generation
+	Usage        Usage
+}
+
+// Settle ends an open intent with an entry for its exact cost, and gives its hold back. It returns the charge.
+func (l *Ledger) Settle(tx *sqldb.Tx, intentID string, s Settlement) (money.Amount, error) {
+	if err := l.unclaimed(tx, intentID, s.GenerationID); err != nil {
+		return 0, err
+	}
+	in, err := openIntent(tx, intentID)
+	if err != nil {
+		return 0, err
+	}
+	charge, err := in.markup.Charge(s.Cost)
+	if err != nil {
+		return 0, fmt.Errorf("charge of %s: %w", s.CostRaw, err)
+	}
+	if err := l.books.move(tx, l, in.period, charge, -in.hold); err != nil {
+		return 0, err
+	}
+	if err := l.books.append(tx, l, entry{
+		IntentID: intentID, Kind: "settle", GenerationID: s.GenerationID, Cost: s.Cost, Charge: charge, Markup: in.markup,
+		CostRaw: s.CostRaw, Source: s.Source, KeyHash: in.keyHash, UserID: in.userID, TeamID: in.teamID, Model: in.model,
+		Period: in.period, OccurredAt: in.sentAt, RecordedAt: tx.Now.UnixMicro(),
+	}); err != nil {
+		return 0, err
+	}
+	_, err = tx.Exec(`UPDATE intents SET state = 'settled', reason = '', generation_id = $2, ended_at = coalesce(ended_at, $3), next_look_at = NULL,
+		served_model = $4, finish_reason = $5, prompt_tokens = $6, completion_tokens = $7, reasoning_tokens = $8, cached_tokens = $9 WHERE id = $1`,
+		intentID, s.GenerationID, tx.Now.UnixMicro(), s.Usage.ServedModel, s.Usage.FinishReason,
+		s.Usage.Prompt, s.Usage.Completion, s.Usage.Reasoning, s.Usage.Cached)
+	return charge, err
+}
+
+// Release ends an open intent without an entry: as Free when it certainly costs nothing, as Unknown when that cannot be
+// found out. Either way its hold is given back: what is not known is never billed.
+func (l *Ledger) Release(tx *sqldb.Tx, intentID string, to State, reason string) error {
+	if to != Free && to != Unknown {
+		return fmt.Errorf("release to %s", to)
+	}
+	in, err := openIntent(tx, intentID)
+	if err != nil {
+		return err
+	}
+	if err := l.books.move(tx, l, in.period, 0, -in.hold); err != nil {
+		return err
+	}
+	_, err = tx.Exec(`UPDATE intents SET state = $2, reason = $3, ended_at = coalesce(ended_at, $4), next_look_at = NULL WHERE id = $1`,
+		intentID, string(to), reason, tx.Now.UnixMicro())
+	return err
+}
+
+// Pend keeps the hold of an intent that ended without a cost until OpenRouter can tell it.
+func (l *Ledger) Pend(tx *sqldb.Tx, intentID, reason string) error {
+	n, err := tx.Exec(`UPDATE intents SET state = 'pending', reason = $2, ended_at = $3, next_look_at = $3
+		WHERE id = $1 AND state IN ('headers', 'streaming') AND generation_id IS NOT NULL`,
+		intentID, reason, tx.Now.UnixMicro())
+	return ended(n, err)
+}
+
+// Postpone records that OpenRouter does not know the cost of a pending intent yet, and when to ask again.
+func (l *Ledger) Postpone(tx *sqldb.Tx, intentID string, next time.Time) error {
+	_, err := tx.Exec(`UPDATE intents SET looks = looks + 1, next_look_at = $2 WHERE id = $1 AND state = 'pending'`,
+		intentID, next.UnixMicro())
+	return err
+}
+
+// held is what a transition needs to know of an intent.
+type held struct {
+	period, keyHash, userID, teamID, model string
+	markup                                 money.Markup
+	hold                                   money.Amount
+	sentAt                                 int64
+}
+
+func openIntent(tx *sqldb.Tx, id string) (held, error) {
+	var in held
+	var state State
+	err := tx.Row(`SELECT state, period, key_hash, user_id, team_id, model, markup_bp, at_most_charge, sent_at FROM intents WHERE id = $1`,
+		[]any{id}, &state, &in.period, &in.keyHash, &in.userID, &in.teamID, &in.model, &in.markup, &in.hold, &in.sentAt)
+	if err == nil && !state.Open() {
+		err = ErrEnded
+	}
+	if err != nil {
+		return held{}, fmt.Errorf("intent %s: %w", id, err)
+	}
+	return in, nil
+}
+
+// recover ends what an earlier process left open.
+func (l *Ledger) recover(tx *sqldb.Tx) error {
+	type open struct {
+		id    string
+		state State
+		known bool
+	}
+	list, err := sqldb.All(tx, `SELECT id, state, generation_id IS NOT NULL FROM intents
+		WHERE state IN ('created', 'sent', 'headers', 'streaming') AND owner <> $1`, []any{l.owner},
+		func(scan func(...any) error) (o open, err error) { return o, scan(&o.id, &o.state, &o.known) })
+	if err != nil {
+		return err
+	}
+	counts := map[State]int{}
+	for _, o := range list {
+		to := Unknown
+		switch {
+		case o.state == Created:
+			to = Free
+			err = l.Release(tx, o.id, Free, "the server stopped before it was sent")
+		case o.known:
+			to = Pending
+			err = l.Pend(tx, o.id, "the server stopped while it was answered")
+		default:
+			err = l.Release(tx, o.id, Unknown, "the server stopped before its generation id was stored")
+		}
+		if err != nil {
+			return err
+		}
+		counts[to]++
+	}
+	if len(list) > 0 {
+		l.log.Info("recovered open intents of an earlier process", "pending", counts[Pending], "unknown", counts[Unknown], "free", counts[Free])
+	}
+	return nil
+}

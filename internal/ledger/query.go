@@ -1,0 +1,189 @@
+package ledger
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"mai/internal/money"
+	"mai/internal/sqldb"
+)
+
+// Intent is a paid call as the books know it.
+type Intent struct {
+	ID           string
+	Kind         string
+	UserID       string
+	Model        string
+	KeyHash      string
+	State        State
+	Reason       string
+	GenerationID string // "" until known
+	AtMostCost   money.Amount
+	AtMostCharge money.Amount
+	SentAt       time.Time
+	EndedAt      time.Time // zero while open
+	Looks        int       // how often /generation was asked
+	Usage        Usage
+
+	entries      int64 // how many entries it has
+	cost, charge money.Amount
+}
+
+// Cost is the sum of its entries, zero when it was free, and nil while it is not known.
+func (in Intent) Cost() *money.Amount { return in.sum(in.cost) }
+
+// Charge is what the client pays for it, zero when it was free, and nil while it is not known.
+func (in Intent) Charge() *money.Amount { return in.sum(in.charge) }
+
+func (in Intent) sum(of money.Amount) *money.Amount {
+	if in.entries == 0 && in.State != Free {
+		return nil
+	}
+	return &of
+}
+
+const intentQuery = `SELECT i.id, i.kind, i.user_id, i.model, i.key_hash, i.state, i.reason, coalesce(i.generation_id, ''),
+	i.at_most_cost, i.at_most_charge, i.sent_at, coalesce(i.ended_at, 0), i.looks, i.served_model, i.finish_reason,
+	i.prompt_tokens, i.completion_tokens, i.reasoning_tokens, i.cached_tokens,
+	COUNT(e.seq), coalesce(SUM(e.cost), 0), coalesce(SUM(e.charge), 0)
+	FROM intents i LEFT JOIN entries e ON e.intent_id = i.id `
+
+func scanIntent(scan func(...any) error) (in Intent, err error) {
+	var sent, ended int64
+	err = scan(&in.ID, &in.Kind, &in.UserID, &in.Model, &in.KeyHash, &in.State, &in.Reason, &in.GenerationID,
+		&in.AtMostCost, &in.AtMostCharge, &sent, &ended, &in.Looks, &in.Usage.ServedModel, &in.Usage.FinishReason,
+		&in.Usage.Prompt, &in.Usage.Completion, &in.Usage.Reasoning, &in.Usage.Cached, &in.entries, &in.cost, &in.charge)
+	in.SentAt = time.UnixMicro(sent).UTC()
+	if ended != 0 {
+		in.EndedAt = time.UnixMicro(ended).UTC()
+	}
+	return in, err
+}
+
+// Intents returns up to limit intents after the one with the id after ("" for the first), oldest first.
+func (l *Ledger) Intents(ctx context.Context, after string, limit int) ([]Intent, error) {
+	return l.list(ctx, `WHERE i.id > $1 GROUP BY i.id ORDER BY i.id LIMIT $2`, after, limit)
+}
+
+// Latest returns the newest intents of a UTC month, newest first.
+func (l *Ledger) Latest(ctx context.Context, period string, limit int) ([]Intent, error) {
+	return l.list(ctx, `WHERE i.period = $1 GROUP BY i.id ORDER BY i.sent_at DESC, i.id DESC LIMIT $2`, period, limit)
+}
+
+// Due returns pending intents whose time to ask again has come.
+func (l *Ledger) Due(ctx context.Context, now time.Time, limit int) ([]Intent, error) {
+	return l.list(ctx, `WHERE i.state = 'pending' AND i.next_look_at <= $1 GROUP BY i.id ORDER BY i.next_look_at LIMIT $2`, now.UnixMicro(), limit)
+}
+
+// LastSettled returns the newest settled intent of a user, for a first look at how OpenRouter knows them.
+func (l *Ledger) LastSettled(ctx context.Context, userID string) ([]Intent, error) {
+	return l.list(ctx, `WHERE i.user_id = $1 AND i.state = 'settled' GROUP BY i.id ORDER BY i.sent_at DESC LIMIT 1`, userID)
+}
+
+// NextLook is when the next pending intent is to be asked for; zero when there is none.
+func (l *Ledger) NextLook(ctx context.Context) (next time.Time, err error) {
+	var at int64
+	err = l.db.Read(ctx, func(tx *sqldb.Tx) error {
+		return tx.Row(`SELECT coalesce(MIN(next_look_at), 0) FROM intents WHERE state = 'pending'`, nil, &at)
+	})
+	if at == 0 {
+		return time.Time{}, err
+	}
+	return time.UnixMicro(at), err
+}
+
+func (l *Ledger) list(ctx context.Context, where string, args ...any) (list []Intent, err error) {
+	err = l.db.Read(ctx, func(tx *sqldb.Tx) error {
+		list, err = sqldb.All(tx, intentQuery+where, args, scanIntent)
+		return err
+	})
+	return list, err
+}
+
+// ByID returns the intents with the given ids, in the caller's transaction.
+func ByID(tx *sqldb.Tx, ids []string) (map[string]Intent, error) {
+	found := make(map[string]Intent, len(ids))
+	for len(ids) > 0 {
+		n := min(len(ids), 500)
+		args := make([]any, n)
+		for i, id := range ids[:n] {
+			args[i] = id
+		}
+		marks := strings.Repeat(", ?", n)[2:]
+		err := tx.Each(intentQuery+`WHERE i.id IN (`+marks+`) GROUP BY i.id`, args, func(scan func(...any) error) error {
+			in, err := scanIntent(scan)
+			found[in.ID] = in
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		ids = ids[n:]
+	}
+	return found, nil
+}
+
+// StateSum says how many intents are in a state, what they were charged, and what they can be charged at most.
+type StateSum struct {
+	State  State
+	Count  int64
+	Charge money.Amount
+	AtMost money.Amount
+}
+
+// Accuracy returns a sum for every state.
+func (l *Ledger) Accuracy(ctx context.Context) ([]StateSum, error) {
+	sums := map[State]StateSum{}
+	err := l.db.Read(ctx, func(tx *sqldb.Tx) error {
+		return tx.Each(`SELECT state, COUNT(*), SUM(at_most_charge),
+				(SELECT coalesce(SUM(charge), 0) FROM entries) FROM intents GROUP BY state`, nil, func(scan func(...any) error) error {
+			var s StateSum
+			err := scan(&s.State, &s.Count, &s.AtMost, &s.Charge)
+			if s.State != Settled {
+				s.Charge = 0 // only settled intents have entries
+			}
+			if !s.State.Open() && s.State != Unknown {
+				s.AtMost = 0 // nothing is open any more
+			}
+			sums[s.State] = s
+			return err
+		})
+	})
+	list := make([]StateSum, 0, len(sums))
+	for _, state := range States() {
+		s := sums[state]
+		s.State = state
+		list = append(list, s)
+	}
+	return list, err
+}
+
+// Total sums what one user spent on one model on one UTC day. Requests counts every call that left and may cost.
+type Total struct {
+	UserID, Model      string
+	Day                time.Time
+	Requests           int64
+	Prompt, Completion int64 // tokens
+	Charge             money.Amount
+}
+
+// Totals sums a UTC month by user, model and day. Every other sum of the month is a sum of these.
+func (l *Ledger) Totals(ctx context.Context, period string) (list []Total, err error) {
+	const day = 24 * 60 * 60 * 1_000_000
+	err = l.db.Read(ctx, func(tx *sqldb.Tx) error {
+		list, err = sqldb.All(tx, `SELECT user_id, model, sent_at / $2 AS day, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens), SUM(charge)
+			FROM (SELECT i.user_id, i.model, i.sent_at, i.prompt_tokens, i.completion_tokens,
+					(SELECT coalesce(SUM(e.charge), 0) FROM entries e WHERE e.intent_id = i.id) AS charge
+				FROM intents i WHERE i.period = $1 AND i.state NOT IN ('free', 'created')) AS calls
+			GROUP BY user_id, model, day ORDER BY user_id, model, day`, []any{period, int64(day)},
+			func(scan func(...any) error) (t Total, err error) {
+				var n int64
+				err = scan(&t.UserID, &t.Model, &n, &t.Requests, &t.Prompt, &t.Completion, &t.Charge)
+				t.Day = time.UnixMicro(n * day).UTC()
+				return t, err
+			})
+		return err
+	})
+	return list, err
+}

@@ -1,0 +1,149 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+
+	"mai/internal/money"
+	"mai/internal/sqldb"
+)
+
+// Report is the result of walking the whole ledger.
+type Report struct {
+	Entries  int64        `json:"entries"`
+	Intents  int64        `json:"intents"`
+	Cost     money.Amount `json:"cost"`
+	Charge   money.Amount `json:"charge"`
+	Head     string       `json:"head"` // hash of the last entry
+	Problems []string     `json:"problems"`
+}
+
+// maxProblems bounds a report: one broken entry breaks all that follow.
+const maxProblems = 20
+
+func (r *Report) problem(format string, args ...any) {
+	if len(r.Problems) < maxProblems {
+		r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// Verify walks every entry of the ledger and compares all that is derived from them: hashes, charges, checkpoints,
+// intents and counters. It only reads, in one transaction, and may run beside the server.
+func Verify(ctx context.Context, db *sqldb.DB) (Report, error) {
+	r := Report{Problems: []string{}}
+	err := db.Read(ctx, func(tx *sqldb.Tx) error {
+		if err := r.walk(tx); err != nil {
+			return err
+		}
+		if err := r.intents(tx); err != nil {
+			return err
+		}
+		return r.counters(tx)
+	})
+	return r, err
+}
+
+// walk checks the chain, each charge, and each checkpoint.
+func (r *Report) walk(tx *sqldb.Tx) error {
+	points := map[int64]head{}
+	if err := tx.Each(`SELECT seq, hash, cost, charge FROM checkpoints`, nil, func(scan func(...any) error) error {
+		var h head
+		err := scan(&h.seq, &h.hash, &h.cost, &h.charge)
+		points[h.seq] = h
+		return err
+	}); err != nil {
+		return err
+	}
+	at := head{hash: []byte{}}
+	err := tx.Each(`SELECT `+entryColumns+` FROM entries ORDER BY seq`, nil, func(scan func(...any) error) error {
+		e, prev, hash, err := scanEntry(scan)
+		if err != nil {
+			return err
+		}
+		next, err := at.follow(e, prev, hash)
+		if err != nil {
+			r.problem("%v", err)
+			next = head{e.Seq, hash, at.cost + e.Cost, at.charge + e.Charge}
+		}
+		if want, err := e.Markup.Charge(e.Cost); e.Kind == "settle" && (err != nil || want != e.Charge) {
+			r.problem("entry %d charges %s for a cost of %s", e.Seq, e.Charge, e.Cost)
+		}
+		if cost, err := money.Parse(e.CostRaw); err != nil || cost != e.Cost {
+			r.problem("entry %d has the cost %s, and OpenRouter wrote %q", e.Seq, e.Cost, e.CostRaw)
+		}
+		if p, ok := points[e.Seq]; ok && (!bytes.Equal(p.hash, next.hash) || p.cost != next.cost || p.charge != next.charge) {
+			r.problem("checkpoint %d does not match the entries", e.Seq)
+		}
+		delete(points, e.Seq)
+		at = next
+		r.Entries++
+		return nil
+	})
+	for seq := range points {
+		r.problem("checkpoint %d has no entry: entries are missing", seq)
+	}
+	r.Cost, r.Charge, r.Head = at.cost, at.charge, hex.EncodeToString(at.hash)
+	return err
+}
+
+// intents checks that exactly the settled ones have an entry, for their own generation.
+func (r *Report) intents(tx *sqldb.Tx) error {
+	return tx.Each(`SELECT i.id, i.state, coalesce(i.generation_id, ''), i.sent_at, i.period,
+			COUNT(e.seq), coalesce(MIN(e.generation_id), ''), coalesce(MIN(e.period), '')
+			FROM intents i LEFT JOIN entries e ON e.intent_id = i.id AND e.kind = 'settle' GROUP BY i.id`, nil,
+		func(scan func(...any) error) error {
+			var id, generation, period, entryGeneration, entryPeriod string
+			var state State
+			var sentAt, n int64
+			if err := scan(&id, &state, &generation, &sentAt, &period, &n, &entryGeneration, &entryPeriod); err != nil {
+				return err
+			}
+			r.Intents++
+			switch {
+			case state == Settled && n != 1:
+				r.problem("intent %s is settled and has %d entries", id, n)
+			case state != Settled && n != 0:
+				r.problem("intent %s is %s and has an entry", id, state)
+			case state == Settled && (generation != entryGeneration || period != entryPeriod):
+				r.problem("intent %s is for %s in %s, its entry for %s in %s", id, generation, period, entryGeneration, entryPeriod)
+			case state == Pending && generation == "":
+				r.problem("intent %s is pending without a generation id", id)
+			}
+			return nil
+		})
+}
+
+// counters compares each with its fold.
+func (r *Report) counters(tx *sqldb.Tx) error {
+	type sums struct{ settled, held money.Amount }
+	want := map[string]sums{}
+	read := func(into map[string]sums) func(func(...any) error) error {
+		return func(scan func(...any) error) error {
+			var scope, period string
+			var s sums
+			err := scan(&scope, &period, &s.settled, &s.held)
+			into[scope+" "+period] = s
+			return err
+		}
+	}
+	if err := tx.Each(foldedCounters, nil, read(want)); err != nil {
+		return err
+	}
+	got := map[string]sums{}
+	if err := tx.Each(`SELECT scope, period, settled, held FROM counters`, nil, read(got)); err != nil {
+		return err
+	}
+	for key, g := range got {
+		if g != want[key] {
+			r.problem("counter %s: settled %s and held %s, want %s and %s", key, g.settled, g.held, want[key].settled, want[key].held)
+		}
+	}
+	for key, w := range want {
+		if _, ok := got[key]; !ok && w != (sums{}) {
+			r.problem("counter %s is missing", key)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package meter
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"mai/internal/fault"
+	"mai/internal/ledger"
+	"mai/internal/openrouter"
+	"mai/internal/sqldb"
+)
+
+// giveUpAfter is how long OpenRouter is asked for a generation before its cost is unknown for good.
+const giveUpAfter = 48 * time.Hour
+
+// lookBatch is how many pending calls are asked for in one go.
+const lookBatch = 100
+
+// backOff is the wait after the n-th time that OpenRouter did not know a generation.
+func backOff(n int) time.Duration {
+	steps := []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 15 * time.Second,
+		time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour}
+	return steps[min(n, len(steps)-1)]
+}
+
+// lookUpForever asks for the cost of pending calls when they are due, and for how OpenRouter knows new users.
+func (m *Meter) lookUpForever() {
+	for lessons := 0; m.ctx.Err() == nil; {
+		if err := m.lookUpDue(); err != nil && m.ctx.Err() == nil {
+			m.log.Error("asking for pending costs failed", "err", err)
+		}
+		wait := time.Minute
+		if m.learnDue() {
+			wait = backOff(lessons)
+			lessons++
+		} else {
+			lessons = 0
+		}
+		if next, err := m.ledger.NextLook(m.ctx); err == nil && !next.IsZero() {
+			wait = max(min(wait, time.Until(next)), 50*time.Millisecond)
+		}
+		select {
+		case <-m.ctx.Done():
+		case <-m.wake:
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (m *Meter) lookUpDue() error {
+	due, err := m.ledger.Due(m.ctx, time.Now(), lookBatch)
+	if err != nil {
+		return err
+	}
+	for _, in := range due {
+		if err := m.lookUp(in); err != nil {
+			return err
+		}
+	}
+	if len(due) == lookBatch {
+		m.signal()
+	}
+	return nil
+}
+
+// lookUp asks for one generation and settles, postpones, or gives up.
+func (m *Meter) lookUp(in ledger.Intent) error {
+	g, err := m.generation(in)
+	m.at("lookup.received")
+	if err == nil && (g.Cost < 0 || g.Cost > maxCost) {
+		m.log.Error("OpenRouter states a cost that is not plausible; a person must look at it", "intent", in.ID, "generation", in.GenerationID, "cost", g.CostRaw)
+		err = errors.New("implausible cost")
+	}
+	now := time.Now()
+	switch {
+	case err == nil:
+		err = m.db.Write(m.ctx, func(tx *sqldb.Tx) error {
+			_, err := m.ledger.Settle(tx, in.ID, ledger.Settlement{
+				GenerationID: in.GenerationID, Cost: g.Cost, CostRaw: g.CostRaw, Source: "generation",
+				Usage: ledger.Usage{Prompt: g.Prompt, Completion: g.Completion, Reasoning: g.Reasoning, Cached: g.Cached,
+					ServedModel: g.Model, FinishReason: g.FinishReason},
+			})
+			return err
+		})
+		m.at("lookup.after")
+		if err == nil {
+			m.learn(in.UserID, g.ExternalUser)
+			m.onSettled(in.ID)
+		}
+	case now.Sub(in.SentAt) > giveUpAfter:
+		m.log.Error("OpenRouter did not tell the cost of a generation; it stays unknown and is not billed", "intent", in.ID, "generation", in.GenerationID)
+		err = m.db.Write(m.ctx, func(tx *sqldb.Tx) error {
+			return m.ledger.Release(tx, in.ID, ledger.Unknown, "OpenRouter never told its cost")
+		})
+	default:
+		if !errors.Is(err, openrouter.ErrNotYet) {
+			m.log.Warn("asking for a generation failed", "generation", in.GenerationID, "err", err)
+		}
+		err = m.db.Write(m.ctx, func(tx *sqldb.Tx) error {
+			return m.ledger.Postpone(tx, in.ID, now.Add(backOff(in.Looks)))
+		})
+	}
+	if errors.Is(err, ledger.ErrEnded) {
+		return nil
+	}
+	return err
+}
+
+// generation asks with the key that paid, which may not be the one in force any more.
+func (m *Meter) generation(in ledger.Intent) (openrouter.Generation, error) {
+	ctx, cancel := context.WithTimeout(m.ctx, 30*time.Second)
+	defer cancel()
+	conn, err := m.conns.byHash(ctx, in.KeyHash)
+	if err != nil {
+		return openrouter.Generation{}, err
+	}
+	g, err := m.router.Generation(ctx, conn.BaseURL, conn.Key, in.GenerationID)
+	if err == nil && g.ID != in.GenerationID {
+		err = fault.New(fault.Upstream, "OpenRouter answered for another generation")
+	}
+	return g, err
+}

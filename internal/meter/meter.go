@@ -1,0 +1,109 @@
+// Package meter is the only code that calls a paid model.
+//
+// A call is priced and reserved before anything leaves, its generation id is durable before anything of the answer is
+// passed on, and it is settled exactly once with the cost that OpenRouter states: from the answer, or, when the answer
+// broke off, by asking for the generation later. What a crash leaves open is found by its id.
+package meter
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"mai/internal/ledger"
+	"mai/internal/money"
+	"mai/internal/openai"
+	"mai/internal/openrouter"
+	"mai/internal/seal"
+	"mai/internal/sqldb"
+)
+
+// Options are the parts and settings of a Meter.
+type Options struct {
+	DB     *sqldb.DB
+	Ledger *ledger.Ledger
+	Sealer *seal.Sealer
+	Log    *slog.Logger
+	Markup money.Markup
+	// KeyFile, when not empty, holds the OpenRouter key. It makes the connection managed by the provider.
+	KeyFile string
+	// Initial is used when nothing is saved yet, and for the base URL beside a KeyFile.
+	Initial Connection
+	// At is called at named points of a call, for tests that kill the process there; nil means not at all.
+	At func(point string)
+}
+
+// Meter prices, sends and settles calls. Close it.
+type Meter struct {
+	db     *sqldb.DB
+	ledger *ledger.Ledger
+	sealer *seal.Sealer
+	log    *slog.Logger
+	markup money.Markup
+	at     func(string)
+
+	llm    *openai.Client
+	router *openrouter.Client
+	conns  *connections
+	models *catalogue
+	users  *externalUsers
+
+	ctx    context.Context // ends the background work
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	wake   chan struct{} // tells the look-up worker that there is something new
+
+	onSettled func(intentID string)
+}
+
+// Open loads the connection in force and starts the worker that asks for the cost of pending calls.
+func Open(ctx context.Context, o Options) (*Meter, error) {
+	if o.At == nil {
+		o.At = func(string) {}
+	}
+	background, cancel := context.WithCancel(context.Background())
+	m := &Meter{
+		db: o.DB, ledger: o.Ledger, sealer: o.Sealer, log: o.Log, markup: o.Markup, at: o.At,
+		llm: openai.NewClient(), router: openrouter.New(&http.Client{Timeout: 30 * time.Second}),
+		users: &externalUsers{pseudonyms: map[string]string{}, unlearned: map[string]bool{}},
+		ctx:   background, cancel: cancel, wake: make(chan struct{}, 1),
+		onSettled: func(string) {},
+	}
+	m.conns = &connections{m: m, keyFile: o.KeyFile, initial: o.Initial}
+	m.models = &catalogue{m: m}
+	err := m.conns.load(ctx)
+	if err == nil {
+		err = m.users.load(ctx, m.db)
+	}
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("open the meter: %w", err)
+	}
+	return m, nil
+}
+
+// Start begins asking for the cost of pending calls. settled is called with the intent of each that was found.
+func (m *Meter) Start(settled func(intentID string)) {
+	m.onSettled = settled
+	m.work.Go(m.lookUpForever)
+}
+
+// Close ends the background work. Calls that still run end with their own contexts; the caller waits for them first.
+func (m *Meter) Close() {
+	m.cancel()
+	m.work.Wait()
+	m.llm.Close()
+}
+
+// Markup is what clients pay on top of the cost.
+func (m *Meter) Markup() money.Markup { return m.markup }
+
+func (m *Meter) signal() {
+	select {
+	case m.wake <- struct{}{}:
+	default: // it is awake already
+	}
+}

@@ -1,0 +1,295 @@
+package meter
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+
+	"mai/internal/fault"
+	"mai/internal/ledger"
+	"mai/internal/money"
+	"mai/internal/openrouter"
+	"mai/internal/sqldb"
+)
+
+// Limits of the answer's length in tokens: the default, and the least that is worth starting with when a budget allows
+// less than the default.
+const (
+	defaultMaxTokens = 8192
+	leastMaxTokens   = 256
+)
+
+// Request is a chat completion that somebody wants.
+type Request struct {
+	Kind     string // chat, title, api
+	UserID   string
+	TeamID   string
+	APIKeyID string
+	// Body is the OpenAI request. Fields whose price cannot be bounded are refused.
+	Body map[string]json.RawMessage
+}
+
+// Call is a priced request, ready to be reserved and run.
+type Call struct {
+	IntentID string
+	Model    openrouter.Model
+	Stream   bool
+
+	request   Request
+	conn      Connection
+	prompt    money.Amount // the most that the prompt and the request itself can cost
+	maxTokens int64
+	explicit  bool // maxTokens was asked for, and is not lowered silently
+	pseudonym string
+}
+
+// Held is the most that the call can be charged, known after Reserve.
+func (m *Meter) Held(c *Call) money.Amount {
+	cost, err := c.atMost()
+	if err != nil {
+		return 0
+	}
+	charge, err := m.markup.Bound(cost)
+	if err != nil {
+		return 0
+	}
+	return charge
+}
+
+// fieldRule says what becomes of a field of a request.
+type fieldRule int
+
+const (
+	refused  fieldRule = iota // its price cannot be bounded, or we do not know it
+	passed                    // handed on as it is: it does not change what a token costs
+	replaced                  // taken, and set or dropped by us
+)
+
+func ruleOf(field string) fieldRule {
+	switch field {
+	case "messages", "temperature", "top_p", "top_k", "min_p", "top_a", "frequency_penalty", "presence_penalty",
+		"repetition_penalty", "seed", "stop", "logit_bias", "logprobs", "top_logprobs", "tools", "tool_choice",
+		"parallel_tool_calls", "response_format", "reasoning", "reasoning_effort", "verbosity":
+		return passed
+	case "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "user", "provider", "usage", "n", "metadata":
+		return replaced
+	}
+	return refused
+}
+
+// Prepare checks and prices a request. It may fetch the model list.
+func (m *Meter) Prepare(ctx context.Context, r Request) (*Call, error) {
+	for name := range r.Body {
+		if ruleOf(name) == refused {
+			return nil, fault.New(fault.Invalid, "The field %q cannot be priced here yet and is not accepted. Leave it out.", name)
+		}
+	}
+	var fields struct {
+		Model     string            `json:"model"`
+		Stream    bool              `json:"stream"`
+		N         *int64            `json:"n"`
+		Max       *int64            `json:"max_completion_tokens"`
+		MaxOld    *int64            `json:"max_tokens"`
+		Messages  []json.RawMessage `json:"messages"`
+		Tools     []json.RawMessage `json:"tools"`
+		Reasoning struct {
+			MaxTokens int64 `json:"max_tokens"`
+		} `json:"reasoning"`
+	}
+	if err := decode(r.Body, &fields); err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "The request is not a chat completion: %v.", err)
+	}
+	if fields.Max == nil {
+		fields.Max = fields.MaxOld
+	}
+	switch {
+	case fields.Model == "":
+		return nil, fault.New(fault.Invalid, "The field \"model\" is missing. Name one of GET /v1/models.")
+	case len(fields.Messages) == 0:
+		return nil, fault.New(fault.Invalid, "The field \"messages\" must hold at least one message.")
+	case fields.N != nil && *fields.N != 1:
+		return nil, fault.New(fault.Invalid, "The field \"n\" must be 1: several choices cannot be priced here yet.")
+	case fields.Max != nil && *fields.Max < 1:
+		return nil, fault.New(fault.Invalid, "The field \"max_tokens\" must be at least 1.")
+	}
+	if err := checkParts(fields.Messages, fields.Tools); err != nil {
+		return nil, err
+	}
+	conn, err := m.conns.inForce(ctx)
+	if err != nil {
+		return nil, err
+	}
+	model, err := m.models.find(ctx, conn, fields.Model)
+	if err != nil {
+		return nil, err
+	}
+	return m.price(r, conn, model, fields.Stream, fields.Max, len(fields.Messages))
+}
+
+func decode(body map[string]json.RawMessage, into any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, into)
+}
+
+// checkParts refuses content that is not text and tools that cost a fee of their own.
+func checkParts(messages, tools []json.RawMessage) error {
+	for _, message := range messages {
+		var m struct {
+			Content json.RawMessage `json:"content"`
+			Images  json.RawMessage `json:"images"`
+			Audio   json.RawMessage `json:"audio"`
+		}
+		if err := json.Unmarshal(message, &m); err != nil {
+			return fault.Wrap(fault.Invalid, err, "A message must be an object with a role and content.")
+		}
+		if len(m.Images)+len(m.Audio) > 0 {
+			return fault.New(fault.Invalid, "Images and audio in a message cannot be priced here yet and are not accepted. Send text.")
+		}
+		var parts []struct {
+			Type string `json:"type"`
+		}
+		if len(m.Content) == 0 || m.Content[0] != '[' {
+			continue // plain text, or null beside tool calls
+		}
+		if err := json.Unmarshal(m.Content, &parts); err != nil {
+			return fault.Wrap(fault.Invalid, err, "The content of a message must be a text or a list of parts.")
+		}
+		for _, p := range parts {
+			if p.Type != "text" {
+				return fault.New(fault.Invalid, "Content of type %q cannot be priced here yet and is not accepted. Send text.", p.Type)
+			}
+		}
+	}
+	for _, tool := range tools {
+		var t struct {
+			Type string `json:"type"`
+		}
+		if err := json.Unmarshal(tool, &t); err != nil || t.Type != "function" {
+			return fault.New(fault.Invalid, "A tool of type %q cannot be priced here yet and is not accepted. Use functions.", t.Type)
+		}
+	}
+	return nil
+}
+
+// price computes the upper bound: every byte of the request as a token, 64 tokens a message for the template, and the
+// longest answer.
+func (m *Meter) price(r Request, conn Connection, model openrouter.Model, stream bool, asked *int64, messages int) (*Call, error) {
+	if !model.Priceable() {
+		return nil, fault.New(fault.Invalid, "The model %s has no fixed price and cannot be used here. Choose another.", model.ID)
+	}
+	size := int64(64 * messages)
+	for name, value := range r.Body {
+		size += int64(len(name) + len(value))
+	}
+	prompt, err := model.Prices.Prompt.MulDivUp(size, perMillion)
+	if err == nil {
+		prompt, err = prompt.Add(model.Prices.Request)
+	}
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "The request is too large to be priced.")
+	}
+	id, err := ledger.NewID()
+	if err != nil {
+		return nil, err
+	}
+	c := &Call{IntentID: id, Model: model, Stream: stream, request: r, conn: conn, prompt: prompt, maxTokens: defaultMaxTokens}
+	if model.MaxOutput > 0 {
+		c.maxTokens = min(c.maxTokens, model.MaxOutput)
+	}
+	if asked != nil {
+		c.maxTokens, c.explicit = *asked, true
+	}
+	if _, err := c.atMost(); err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "The field \"max_tokens\" is too large to be priced.")
+	}
+	return c, nil
+}
+
+const perMillion = 1_000_000
+
+// atMost is the most that the call can cost.
+func (c *Call) atMost() (money.Amount, error) {
+	answer, err := c.Model.Prices.Completion.MulDivUp(c.maxTokens, perMillion)
+	if err != nil {
+		return 0, err
+	}
+	return c.prompt.Add(answer)
+}
+
+// Reserve holds the most that the call can be charged, in the caller's transaction, or refuses with fault.OverBudget.
+// An answer whose length was not asked for is shortened to what the budget allows.
+func (m *Meter) Reserve(tx *sqldb.Tx, c *Call) error {
+	room, limited, err := m.ledger.Room(tx)
+	if err != nil {
+		return err
+	}
+	if limited && !c.explicit {
+		c.shorten(room, m.markup)
+	}
+	atMost, err := c.atMost()
+	if err != nil {
+		return err
+	}
+	if c.pseudonym, err = m.users.pseudonym(tx, c.request.UserID); err != nil {
+		return err
+	}
+	m.at("reserve.before")
+	r := c.request
+	return m.ledger.Reserve(tx, ledger.Call{
+		ID: c.IntentID, Kind: r.Kind, UserID: r.UserID, TeamID: r.TeamID, APIKeyID: r.APIKeyID, Model: c.Model.ID,
+		KeyHash: c.conn.Hash, Markup: m.markup, AtMostCost: atMost, MaxTokens: c.maxTokens,
+	})
+}
+
+// shorten lowers maxTokens until the call fits into room, but not below what is worth starting with.
+func (c *Call) shorten(room money.Amount, markup money.Markup) {
+	price := c.Model.Prices.Completion
+	if price <= 0 {
+		return
+	}
+	// What the room can pay in cost, rounded down, less one unit for the rounding of the charge.
+	forCost := money.Amount(0)
+	if up, err := room.MulDivUp(10_000, int64(markup)); err == nil {
+		forCost = up - 1
+	}
+	left := forCost - c.prompt
+	fits := int64(0)
+	if left > 0 {
+		if up, err := left.MulDivUp(perMillion, int64(price)); err == nil {
+			fits = int64(up) - 1
+		}
+	}
+	c.maxTokens = min(c.maxTokens, max(fits, leastMaxTokens))
+}
+
+// body is the request as it is sent.
+func (c *Call) body() ([]byte, error) {
+	body := map[string]json.RawMessage{}
+	for name, value := range c.request.Body {
+		if ruleOf(name) == passed {
+			body[name] = value
+		}
+	}
+	provider := map[string]any{}
+	if raw := c.request.Body["provider"]; len(raw) > 0 && !bytes.Equal(raw, []byte("null")) {
+		if err := json.Unmarshal(raw, &provider); err != nil {
+			return nil, fault.Wrap(fault.Invalid, err, "The field \"provider\" must be an object.")
+		}
+	}
+	provider["max_price"] = map[string]string{
+		"prompt": c.Model.Prices.Prompt.String(), "completion": c.Model.Prices.Completion.String(), "request": c.Model.Prices.Request.String(),
+	}
+	for name, value := range map[string]any{
+		"model": c.Model.ID, "stream": c.Stream, "max_tokens": c.maxTokens, "user": c.pseudonym, "provider": provider,
+	} {
+		text, err := json.Marshal(value)
+		if err != nil {
+			return nil, err
+		}
+		body[name] = text
+	}
+	return json.Marshal(body)
+}

@@ -1,0 +1,335 @@
+package meter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"mai/internal/fault"
+	"mai/internal/ledger"
+	"mai/internal/money"
+	"mai/internal/openai"
+	"mai/internal/openrouter"
+	"mai/internal/sqldb"
+)
+
+// How long a stream may be silent: while it answers, and after its usage has come, when only the end is missing.
+const (
+	idleTimeout = 3 * time.Minute
+	tailTimeout = 10 * time.Second
+	maxReply    = 64 << 20 // bytes of a plain answer or an error
+)
+
+// maxCost is the most that one generation may cost without a person looking at it. More is never posted blindly.
+const maxCost = 500 * money.USD
+
+// ErrStopped is the cause to cancel a run's context with when a person stops it.
+var ErrStopped = errors.New("stopped by the user")
+
+// Sink receives what a call produces. Both functions are called from the goroutine of Run.
+type Sink struct {
+	// Part is called for each part of a stream, in order, the first after the generation id is durable, and for the
+	// part with the usage after the call is settled.
+	Part func(part openai.Reply, charge *money.Amount)
+	// Commit adds the caller's own rows to the transaction that ends the call, so that text and money commit together.
+	// It may run twice.
+	Commit func(tx *sqldb.Tx, r Result) error
+}
+
+// Result is how a call ended.
+type Result struct {
+	State        ledger.State // settled, free, pending or unknown
+	Charge       *money.Amount
+	FinishReason string
+	Err          error        // what to tell the person; nil when the answer is whole
+	Reply        openai.Reply // of a plain call
+}
+
+// outcome is what is known of a call when its answer ends.
+type outcome struct {
+	generationID string
+	identified   bool // the generation id is durable
+	usage        *openai.Usage
+	last         openai.Reply // the part that carried the usage
+	model        string
+	finish       string
+	sent         bool
+	answered     bool // upstream answered with something other than an error status
+	err          error
+}
+
+// Run sends a reserved call and ends its intent, whatever happens. Cancelling ctx drops the upstream connection; the
+// cost is then asked for later. When the process dies inside Run, the next start goes on from what is stored.
+func (m *Meter) Run(ctx context.Context, c *Call, sink Sink) Result {
+	var o outcome
+	m.at("send.before")
+	body, err := c.body()
+	if err != nil {
+		o.err = err
+	} else {
+		o = m.exchange(ctx, c, body, sink)
+	}
+	return m.end(c, o, sink)
+}
+
+// exchange sends the request and reads the answer to its end.
+func (m *Meter) exchange(ctx context.Context, c *Call, body []byte, sink Sink) (o outcome) {
+	resp, sent, err := m.llm.Post(ctx, c.conn.BaseURL, c.conn.Key, body)
+	o.sent = sent
+	if err != nil {
+		o.err = m.explain(ctx, err)
+		return o
+	}
+	m.at("headers.received")
+	o.generationID = resp.GenerationID
+	reader := openai.NewIdleReader(resp.Body, idleTimeout)
+	defer func() { _ = reader.Close() }() // everything of worth is read or given up
+	if resp.Status != http.StatusOK {
+		o.err = refusal(resp, reader)
+		return o
+	}
+	o.answered = true
+	if c.Stream {
+		m.readStream(ctx, c, reader, &o, sink)
+	} else {
+		m.readPlain(ctx, reader, &o)
+	}
+	return o
+}
+
+// refusal turns an error status into words for the person.
+func refusal(resp *openai.Response, body io.Reader) error {
+	text, err := io.ReadAll(io.LimitReader(body, maxReply))
+	if err != nil {
+		return fault.Wrap(fault.Upstream, err, "OpenRouter refused the request (%d) and broke off. Try again.", resp.Status)
+	}
+	return openrouter.Explain(openrouter.ParseError(resp.Status, resp.Header, text))
+}
+
+// readPlain reads the answer of a call that is not a stream.
+func (m *Meter) readPlain(ctx context.Context, body io.Reader, o *outcome) {
+	text, err := io.ReadAll(io.LimitReader(body, maxReply))
+	if err != nil {
+		o.err = m.explain(ctx, err)
+		return
+	}
+	reply, err := openai.ParseReply(text)
+	if err != nil {
+		o.err = fault.Wrap(fault.Upstream, err, "The answer could not be read. Try again.")
+		return
+	}
+	o.take(reply)
+	o.last = reply
+	m.at("usage.received")
+}
+
+// readStream passes the parts on as they come, and keeps the one with the usage until the call is settled.
+func (m *Meter) readStream(ctx context.Context, c *Call, body *openai.IdleReader, o *outcome, sink Sink) {
+	if o.generationID != "" && !m.identify(c, o) {
+		return
+	}
+	events := openai.NewEventReader(body)
+	first := true
+	for {
+		data, err := events.Next()
+		if string(data) == openai.Done || (errors.Is(err, io.EOF) && o.usage != nil) {
+			break
+		}
+		if err != nil {
+			if o.usage == nil && o.err == nil {
+				o.err = m.explain(ctx, err)
+			}
+			break
+		}
+		reply, err := openai.ParseReply(data)
+		if err != nil {
+			m.log.Warn("a part of an answer could not be read", "intent", c.IntentID, "err", err)
+			continue
+		}
+		o.take(reply)
+		if !o.identified && !m.identify(c, o) {
+			return
+		}
+		if reply.Usage != nil {
+			body.Allow(tailTimeout)
+			continue
+		}
+		sink.Part(reply, nil)
+		if first {
+			first = false
+			m.at("stream.first")
+			m.streaming(c)
+		}
+	}
+	m.at("usage.received")
+}
+
+// take keeps what the books need of a part.
+func (o *outcome) take(r openai.Reply) {
+	if o.generationID == "" {
+		o.generationID = r.ID
+	}
+	if r.Model != "" {
+		o.model = r.Model
+	}
+	if r.FinishReason != "" {
+		o.finish = r.FinishReason
+	}
+	if r.Error != nil {
+		o.err = openrouter.Explain(openrouter.ParseError(http.StatusOK, nil, r.Data))
+	}
+	if r.Usage != nil {
+		if o.usage != nil && string(o.usage.Cost) != string(r.Usage.Cost) {
+			r.Usage.Cost = nil // it contradicts itself: ask /generation
+		}
+		o.usage, o.last = r.Usage, r
+	}
+}
+
+// identify makes the generation id durable. It reports whether the answer may be passed on.
+func (m *Meter) identify(c *Call, o *outcome) bool {
+	if o.generationID == "" {
+		o.err = fault.New(fault.Upstream, "The answer has no generation id and cannot be accounted for. Try again, or choose another model.")
+		return false
+	}
+	err := m.db.Write(context.Background(), func(tx *sqldb.Tx) error {
+		return m.ledger.Identify(tx, c.IntentID, o.generationID)
+	})
+	if errors.Is(err, ledger.ErrDuplicateGeneration) {
+		o.generationID = "" // it tells nothing of this call
+	}
+	if err != nil {
+		m.log.Error("the generation id could not be stored", "intent", c.IntentID, "generation", o.generationID, "err", err)
+		o.err = fault.Wrap(fault.Unavailable, err, "The answer cannot be accounted for at the moment, so it was dropped. Try again later.")
+		return false
+	}
+	o.identified = true
+	m.at("identify.after")
+	return true
+}
+
+// streaming records, without waiting, that the answer is being passed on.
+func (m *Meter) streaming(c *Call) {
+	m.work.Go(func() {
+		err := m.db.Write(context.Background(), func(tx *sqldb.Tx) error { return m.ledger.Stream(tx, c.IntentID) })
+		if err != nil {
+			m.log.Warn("the state streaming was not stored", "intent", c.IntentID, "err", err)
+		}
+	})
+}
+
+// explain tells a person why the connection to OpenRouter failed.
+func (m *Meter) explain(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(context.Cause(ctx), ErrStopped):
+		return ErrStopped
+	case ctx.Err() != nil:
+		return fault.Wrap(fault.Unavailable, context.Cause(ctx), "The answer was broken off because the server is stopping. What was written is kept.")
+	case errors.Is(err, openai.ErrStalled):
+		return fault.Wrap(fault.Upstream, err, "The model stopped sending. What was written is kept; continue or try again.")
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fault.Wrap(fault.Upstream, err, "The connection to the model broke off. What was written is kept; continue or try again.")
+	}
+	return openrouter.Explain(err)
+}
+
+// end decides what the call cost, commits that with the caller's rows, and only then passes the usage on.
+func (m *Meter) end(c *Call, o outcome, sink Sink) Result {
+	r := Result{FinishReason: o.finish, Err: o.err, Reply: o.last}
+	var s *ledger.Settlement
+	if o.usage != nil && o.generationID != "" {
+		if settlement, err := settlement(c, o); err == nil {
+			s = &settlement
+		} else {
+			m.log.Warn("the cost of an answer cannot be posted; OpenRouter will be asked", "intent", c.IntentID, "generation", o.generationID, "err", err)
+		}
+	}
+	m.at("end.before")
+	err := m.db.Write(context.Background(), func(tx *sqldb.Tx) error {
+		if err := m.endIntent(tx, c, o, s, &r); err != nil {
+			return err
+		}
+		if sink.Commit == nil {
+			return nil
+		}
+		return sink.Commit(tx, r)
+	})
+	m.at("end.after")
+	if err != nil {
+		return m.endLater(c, o, r, err)
+	}
+	switch r.State {
+	case ledger.Settled:
+		if m.users.needsLesson(c.request.UserID) {
+			m.signal()
+		}
+		if c.Stream {
+			sink.Part(o.last, r.Charge)
+		}
+	case ledger.Pending:
+		m.signal()
+	}
+	return r
+}
+
+// endIntent makes the transition that the outcome asks for.
+func (m *Meter) endIntent(tx *sqldb.Tx, c *Call, o outcome, s *ledger.Settlement, r *Result) error {
+	r.State, r.Charge = ledger.Unknown, nil
+	err := m.settleOrPend(tx, c, o, s, r)
+	if errors.Is(err, ledger.ErrDuplicateGeneration) {
+		m.log.Error("OpenRouter used a generation id twice; the call is not billed", "intent", c.IntentID, "err", err)
+		return m.ledger.Release(tx, c.IntentID, ledger.Unknown, "its generation id belongs to another call")
+	}
+	return err
+}
+
+func (m *Meter) settleOrPend(tx *sqldb.Tx, c *Call, o outcome, s *ledger.Settlement, r *Result) error {
+	if s != nil {
+		charge, err := m.ledger.Settle(tx, c.IntentID, *s)
+		if err == nil {
+			r.State, r.Charge = ledger.Settled, &charge
+		}
+		return err
+	}
+	reason := "the answer ended without its cost"
+	if o.err != nil {
+		reason = o.err.Error()
+	}
+	if o.generationID == "" {
+		if !o.sent || (!o.answered && refusedByOpenRouter(o.err)) {
+			r.State = ledger.Free
+		}
+		return m.ledger.Release(tx, c.IntentID, r.State, reason)
+	}
+	if !o.identified {
+		if err := m.ledger.Identify(tx, c.IntentID, o.generationID); err != nil {
+			return err
+		}
+	}
+	r.State = ledger.Pending
+	return m.ledger.Pend(tx, c.IntentID, reason)
+}
+
+// refusedByOpenRouter reports whether the error is an answer with an error status, which costs nothing.
+func refusedByOpenRouter(err error) bool {
+	_, ok := errors.AsType[*openrouter.APIError](err)
+	return ok
+}
+
+func settlement(c *Call, o outcome) (ledger.Settlement, error) {
+	cost, raw, err := o.usage.Amount()
+	if err == nil && (cost < 0 || cost > maxCost) {
+		err = fmt.Errorf("a cost of %s is not plausible", raw)
+	}
+	source := "reply"
+	if c.Stream {
+		source = "stream"
+	}
+	return ledger.Settlement{GenerationID: o.generationID, Cost: cost, CostRaw: raw, Source: source, Usage: ledger.Usage{
+		Prompt: o.usage.PromptTokens, Completion: o.usage.CompletionTokens, Reasoning: o.usage.CompletionDetails.ReasoningTokens,
+		Cached: o.usage.PromptDetails.CachedTokens, ServedModel: o.model, FinishReason: o.finish,
+	}}, err
+}

@@ -1,0 +1,74 @@
+package openai
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+)
+
+// maxEvent bounds one server-sent event. Images in base64 are the largest that occur.
+const maxEvent = 32 << 20
+
+// errEventTooLarge ends a stream whose event does not fit in memory that we are ready to spend.
+var errEventTooLarge = errors.New("server-sent event is too large")
+
+// EventReader reads the data of server-sent events. It skips comments and fields other than data, joins the lines of
+// one event, and takes LF and CRLF alike.
+type EventReader struct{ lines *bufio.Reader }
+
+// NewEventReader reads events from r.
+func NewEventReader(r io.Reader) *EventReader { return &EventReader{bufio.NewReaderSize(r, 16<<10)} }
+
+// Next returns the data of the next event that has any. It returns io.EOF at the end of the stream; data of an event
+// that the stream's end cut off is dropped, as the standard says.
+func (e *EventReader) Next() ([]byte, error) {
+	var data []byte
+	found := false
+	for {
+		line, err := e.line(maxEvent - len(data))
+		if err != nil {
+			return nil, err
+		}
+		if len(line) == 0 {
+			if found {
+				return data, nil
+			}
+			continue
+		}
+		value, ok := bytes.CutPrefix(line, []byte("data"))
+		if !ok || (len(value) > 0 && value[0] != ':') {
+			continue // a comment or another field
+		}
+		value = bytes.TrimPrefix(bytes.TrimPrefix(value, []byte(":")), []byte(" "))
+		if found {
+			data = append(data, '\n')
+		}
+		data, found = append(data, value...), true
+	}
+}
+
+// line returns the next line without its end, at most limit bytes long. An unfinished last line is io.EOF.
+func (e *EventReader) line(limit int) ([]byte, error) {
+	var long []byte
+	for {
+		part, err := e.lines.ReadSlice('\n')
+		if len(long)+len(part) > limit {
+			return nil, errEventTooLarge
+		}
+		if err == nil && long == nil {
+			return trimEnd(part), nil
+		}
+		long = append(long, part...)
+		if err == nil {
+			return trimEnd(long), nil
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return nil, err
+		}
+	}
+}
+
+func trimEnd(line []byte) []byte {
+	return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+}

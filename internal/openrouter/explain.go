@@ -1,0 +1,70 @@
+package openrouter
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"syscall"
+
+	"mai/internal/fault"
+)
+
+// Explain turns an error of this package, or of the network on the way to OpenRouter, into a sentence for the person
+// who asked. OpenRouter's own words are passed on only where the request itself is at fault.
+func Explain(err error) *fault.Error {
+	if refused, ok := errors.AsType[*APIError](err); ok && !errors.Is(err, ErrFormat) && !errors.Is(err, ErrNotYet) {
+		return refused.explain(err)
+	}
+	dns, isDNS := errors.AsType[*net.DNSError](err)
+	timeout, isNet := errors.AsType[net.Error](err)
+	_, isTLS := errors.AsType[*tls.CertificateVerificationError](err)
+	switch {
+	case errors.Is(err, ErrNotYet):
+		return fault.Wrap(fault.Unavailable, err, "OpenRouter has not booked this request yet. Ask again in a minute.")
+	case errors.Is(err, ErrFormat):
+		return fault.Wrap(fault.Upstream, err,
+			"This address does not answer like OpenRouter. Check the base URL; it is usually https://openrouter.ai/api/v1.")
+	case errors.Is(err, context.Canceled):
+		return fault.Wrap(fault.Unavailable, err, "The request to OpenRouter was stopped.")
+	case isDNS:
+		return fault.Wrap(fault.Unavailable, err, "The host %q was not found. Check the base URL and this server's network.", dns.Name)
+	case isTLS:
+		return fault.Wrap(fault.Unavailable, err, "The certificate of this address is not trusted. Check the base URL and this server's clock.")
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fault.Wrap(fault.Unavailable, err, "Nothing listens at this address. Check the base URL.")
+	case errors.Is(err, context.DeadlineExceeded), isNet && timeout.Timeout():
+		return fault.Wrap(fault.Unavailable, err, "OpenRouter did not answer in time. Try again.")
+	}
+	return fault.Wrap(fault.Unavailable, err, "OpenRouter cannot be reached. Check this server's network and try again.")
+}
+
+func (e *APIError) explain(cause error) *fault.Error {
+	switch e.Class() {
+	case ClassBadKey:
+		return fault.Wrap(fault.Upstream, cause,
+			"OpenRouter does not accept this API key: it is mistyped, disabled or deleted. Paste a valid key in Settings → Connections.")
+	case ClassCredits:
+		return fault.Wrap(fault.UpstreamCredits, cause,
+			"The OpenRouter account has not enough credit for this request. Whoever owns it can add credit at openrouter.ai.")
+	case ClassKeyLimit:
+		return fault.Wrap(fault.UpstreamLimit, cause,
+			"The spending limit of the OpenRouter key is reached. Wait until it resets, or have it raised at openrouter.ai.")
+	case ClassForbidden:
+		return fault.Wrap(fault.Upstream, cause, "OpenRouter does not allow this with the present key. Check the key's permissions.")
+	case ClassModeration:
+		return fault.Wrap(fault.Upstream, cause, "The model's provider refused the content of this message. Rephrase it or choose another model.")
+	case ClassRateLimited:
+		return fault.Wrap(fault.Unavailable, cause, "Too many requests are running for this model at OpenRouter. Wait a moment and try again.")
+	case ClassTooLong:
+		return fault.Wrap(fault.Invalid, cause, "This is too long for the model. Shorten it, start a new chat or choose a model with a larger context.")
+	case ClassNotFound:
+		return fault.Wrap(fault.Upstream, cause, "OpenRouter cannot serve this model at the listed price just now. Choose another model or try again later.")
+	case ClassUnavailable:
+		return fault.Wrap(fault.Unavailable, cause, "The model is not available just now. Try again or choose another model.")
+	}
+	if e.Message == "" {
+		return fault.Wrap(fault.Upstream, cause, "OpenRouter refused the request (status %d). Choose another model or change the message.", e.Status)
+	}
+	return fault.Wrap(fault.Upstream, cause, "OpenRouter refused the request: %s", e.Message)
+}

@@ -1,0 +1,200 @@
+package sim
+
+import (
+	"math/big"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// model is one entry of the catalogue and how its provider behaves.
+type model struct {
+	id, slug, name, provider string
+	created                  int64
+	context, maxOutput       int
+	vision                   bool
+	stops                    bool // its provider stops, and stops billing, when the client goes away
+	pricing                  pricing
+}
+
+// pricing is USD per token (per request for Request) as decimal text, in the field names of the wire.
+type pricing struct {
+	Prompt            string     `json:"prompt,omitempty"`
+	Completion        string     `json:"completion,omitempty"`
+	Request           string     `json:"request,omitempty"`
+	Image             string     `json:"image,omitempty"`
+	WebSearch         string     `json:"web_search,omitempty"`
+	InternalReasoning string     `json:"internal_reasoning,omitempty"`
+	InputCacheRead    string     `json:"input_cache_read,omitempty"`
+	InputCacheWrite   string     `json:"input_cache_write,omitempty"`
+	Overrides         []override `json:"overrides,omitempty"`
+}
+
+// override replaces the base prices when a prompt is longer than MinPromptTokens.
+type override struct {
+	MinPromptTokens int    `json:"min_prompt_tokens"`
+	Prompt          string `json:"prompt"`
+	Completion      string `json:"completion"`
+}
+
+func price(prompt, completion string) pricing { return pricing{Prompt: prompt, Completion: completion} }
+
+// catalogue is what GET /models lists: several makers, long-context prices, a request fee, a free model and a router.
+func catalogue() []model {
+	return []model{
+		{id: "anthropic/claude-sonnet-4.5", slug: "anthropic/claude-4.5-sonnet-20250929", name: "Anthropic: Claude Sonnet 4.5",
+			provider: "Anthropic", created: 1759161676, context: 1000000, maxOutput: 64000, vision: true, stops: true,
+			pricing: pricing{Prompt: "0.000003", Completion: "0.000015", InputCacheRead: "0.0000003", InputCacheWrite: "0.00000375",
+				Overrides: []override{{200000, "0.000006", "0.0000225"}}}},
+		{id: "anthropic/claude-haiku-4.5", slug: "anthropic/claude-4.5-haiku-20251001", name: "Anthropic: Claude Haiku 4.5",
+			provider: "Anthropic", created: 1760547638, context: 200000, maxOutput: 64000, vision: true, stops: true,
+			pricing: pricing{Prompt: "0.000001", Completion: "0.000005", InputCacheRead: "0.0000001", InputCacheWrite: "0.00000125"}},
+		{id: "openai/gpt-5.1", slug: "openai/gpt-5.1-20251113", name: "OpenAI: GPT-5.1", provider: "OpenAI", created: 1763060305,
+			context: 400000, maxOutput: 128000, vision: true, stops: true,
+			pricing: pricing{Prompt: "0.00000125", Completion: "0.00001", InputCacheRead: "0.000000125"}},
+		{id: "openai/gpt-5-mini", slug: "openai/gpt-5-mini-2025-08-07", name: "OpenAI: GPT-5 Mini", provider: "OpenAI",
+			created: 1754587407, context: 400000, maxOutput: 128000, vision: true, stops: true, pricing: price("0.00000025", "0.000002")},
+		{id: "openai/gpt-4.1-mini", slug: "openai/gpt-4.1-mini-2025-04-14", name: "OpenAI: GPT-4.1 Mini", provider: "OpenAI",
+			created: 1744651381, context: 1047576, maxOutput: 32768, vision: true, stops: true, pricing: price("0.0000004", "0.0000016")},
+		{id: "google/gemini-2.5-pro", slug: "google/gemini-2.5-pro", name: "Google: Gemini 2.5 Pro", provider: "Google AI Studio",
+			created: 1750169544, context: 1048576, maxOutput: 65536, vision: true,
+			pricing: pricing{Prompt: "0.00000125", Completion: "0.00001", InternalReasoning: "0.00001", InputCacheRead: "0.000000125",
+				InputCacheWrite: "0.000000375", Overrides: []override{{200000, "0.0000025", "0.000015"}}}},
+		{id: "google/gemini-2.5-flash", slug: "google/gemini-2.5-flash", name: "Google: Gemini 2.5 Flash", provider: "Google AI Studio",
+			created: 1750172488, context: 1048576, maxOutput: 65535, vision: true,
+			pricing: pricing{Prompt: "0.0000003", Completion: "0.0000025", InternalReasoning: "0.0000025", InputCacheRead: "0.00000003"}},
+		{id: "mistralai/mistral-medium-3.1", slug: "mistralai/mistral-medium-3.1", name: "Mistral: Mistral Medium 3.1",
+			provider: "Mistral", created: 1755095639, context: 131072, maxOutput: 32768, vision: true, pricing: price("0.0000004", "0.000002")},
+		{id: "deepseek/deepseek-v3.2", slug: "deepseek/deepseek-v3.2-20251201", name: "DeepSeek: DeepSeek V3.2", provider: "DeepSeek",
+			created: 1764594642, context: 163840, maxOutput: 65536, stops: true, pricing: price("0.00000026", "0.00000038")},
+		{id: "x-ai/grok-4-fast", slug: "x-ai/grok-4-fast", name: "xAI: Grok 4 Fast", provider: "xAI", created: 1758240090,
+			context: 2000000, maxOutput: 30000, vision: true, stops: true,
+			pricing: pricing{Prompt: "0.0000002", Completion: "0.0000005", Overrides: []override{{128000, "0.0000004", "0.000001"}}}},
+		{id: "qwen/qwen3-235b-a22b-2507", slug: "qwen/qwen3-235b-a22b-07-25", name: "Qwen: Qwen3 235B A22B Instruct 2507",
+			provider: "Alibaba", created: 1753119555, context: 262144, maxOutput: 32768, pricing: price("0.000000071", "0.0000001")},
+		{id: "perplexity/sonar", slug: "perplexity/sonar", name: "Perplexity: Sonar", provider: "Perplexity", created: 1738013808,
+			context: 127072, maxOutput: 8192, vision: true, pricing: pricing{Prompt: "0.000001", Completion: "0.000001", Request: "0.005"}},
+		{id: "meta-llama/llama-3.3-70b-instruct:free", slug: "meta-llama/llama-3.3-70b-instruct", name: "Meta: Llama 3.3 70B Instruct (free)",
+			provider: "Together", created: 1733506137, context: 131072, maxOutput: 8192, stops: true, pricing: price("0", "0")},
+		{id: "openrouter/auto", slug: "openrouter/auto", name: "Auto Router", provider: "OpenAI", created: 1699401600,
+			context: 2000000, stops: true, pricing: price("-1", "-1")},
+	}
+}
+
+// find returns the model that serves an id; the router is served by a small model.
+func (s *Server) find(id string) (model, bool) {
+	if id == "openrouter/auto" {
+		id = "openai/gpt-5-mini"
+	}
+	for _, m := range s.models {
+		if m.id == id {
+			return m, true
+		}
+	}
+	return model{}, false
+}
+
+// rates are the prices in force for one request.
+type rates struct{ prompt, completion, request *big.Rat }
+
+func (m model) rates(promptTokens int) rates {
+	prompt, completion := m.pricing.Prompt, m.pricing.Completion
+	for _, o := range m.pricing.Overrides {
+		if promptTokens > o.MinPromptTokens {
+			prompt, completion = o.Prompt, o.Completion
+		}
+	}
+	return rates{rat(prompt), rat(completion), rat(m.pricing.Request)}
+}
+
+func (r rates) cost(promptTokens, completionTokens int) (prompt, completion *big.Rat) {
+	prompt = new(big.Rat).Mul(r.prompt, big.NewRat(int64(promptTokens), 1))
+	completion = new(big.Rat).Mul(r.completion, big.NewRat(int64(completionTokens), 1))
+	return prompt.Add(prompt, r.request), completion
+}
+
+// rat reads a price of the catalogue; an absent one is zero.
+func rat(text string) *big.Rat {
+	if r, ok := new(big.Rat).SetString(text); ok {
+		return r
+	}
+	return new(big.Rat)
+}
+
+// nativeFinish is the provider's own word for a finish reason.
+func (m model) nativeFinish(finish string) string {
+	words := map[string][2]string{"OpenAI": {"completed", "max_output_tokens"}, "Anthropic": {"end_turn", "max_tokens"},
+		"Google AI Studio": {"STOP", "MAX_TOKENS"}}
+	pair, known := words[m.provider]
+	switch {
+	case known && finish == "stop":
+		return pair[0]
+	case known && finish == "length":
+		return pair[1]
+	}
+	return finish
+}
+
+// servedAs is the model name in replies; Anthropic's come back under their dated name.
+func (m model) servedAs() string {
+	if m.provider == "Anthropic" {
+		return m.slug
+	}
+	return m.id
+}
+
+func (m model) show() map[string]any {
+	inputs, modality, tokenizer := []string{"text"}, "text->text", "Other"
+	if m.vision {
+		inputs, modality = []string{"text", "image"}, "text+image->text"
+	}
+	for prefix, name := range map[string]string{"openai/": "GPT", "anthropic/": "Claude", "google/": "Gemini", "mistralai/": "Mistral",
+		"deepseek/": "DeepSeek", "x-ai/": "Grok", "qwen/": "Qwen3", "meta-llama/": "Llama3", "openrouter/": "Router"} {
+		if strings.HasPrefix(m.id, prefix) {
+			tokenizer = name
+		}
+	}
+	var output any
+	if m.maxOutput > 0 {
+		output = m.maxOutput
+	}
+	return map[string]any{
+		"id": m.id, "canonical_slug": m.slug, "hugging_face_id": nil, "name": m.name, "created": m.created,
+		"description": m.name + ", as served by the simulator.", "context_length": m.context,
+		"architecture": map[string]any{"modality": modality, "input_modalities": inputs, "output_modalities": []string{"text"},
+			"tokenizer": tokenizer, "instruct_type": nil},
+		"pricing":            m.pricing,
+		"top_provider":       map[string]any{"context_length": m.context, "max_completion_tokens": output, "is_moderated": m.provider == "OpenAI"},
+		"per_request_limits": nil, "supported_voices": nil, "knowledge_cutoff": nil, "expiration_date": nil,
+		"supported_parameters": []string{"max_tokens", "temperature", "top_p", "stop", "seed", "tools", "tool_choice", "response_format"},
+		"default_parameters":   map[string]any{},
+		"links":                map[string]any{"details": "/api/v1/models/" + m.slug + "/endpoints"},
+	}
+}
+
+// listModels needs no key. It is paginated only when asked.
+func (s *Server) listModels(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	first, last := 0, len(s.models)
+	if query.Has("offset") || query.Has("limit") {
+		limit, err := strconv.Atoi(query.Get("limit"))
+		if err != nil || limit < 1 {
+			limit = 500
+		}
+		offset, err := strconv.Atoi(query.Get("offset"))
+		if err != nil || offset < 0 {
+			offset = 0
+		}
+		first = min(offset, last)
+		last = min(first+limit, last)
+	}
+	data := make([]any, 0, last-first)
+	for _, m := range s.models[first:last] {
+		data = append(data, m.show())
+	}
+	var next any
+	if last < len(s.models) {
+		next = "/api/v1/models?offset=" + strconv.Itoa(last) + "&limit=" + strconv.Itoa(last-first)
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"data": data, "total_count": len(s.models), "links": map[string]any{"next": next}})
+}

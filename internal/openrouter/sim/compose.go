@@ -1,0 +1,183 @@
+package sim
+
+import (
+	"embed"
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// answerFiles are the canned answers, <language>-<topic>.md.
+//
+//go:embed answers/*.md
+var answerFiles embed.FS
+
+// pace is how fast an answer comes.
+type pace struct {
+	comments    int // processing comments before the text
+	first, each time.Duration
+}
+
+// compose decides everything about the answer from the messages alone: the same prompt, model and seed get the same
+// text, the same counts and the same speed. No answer is longer than limit tokens.
+func (s *Server) compose(g *generation, messages []message, limit int) error {
+	var system, prompt string
+	for _, m := range messages {
+		g.promptTokens += m.tokens()
+		switch m.Role {
+		case "system", "developer":
+			system += m.text()
+		case "user":
+			prompt = m.text()
+		}
+	}
+	text, d, err := splitDirective(prompt)
+	wanted := ""
+	if isTitleRequest(system) {
+		d, err, wanted = Directive{}, nil, title(text)
+	}
+	if err == nil {
+		g.fault, err = faultNamed(d.Fault)
+	}
+	if err != nil {
+		return err
+	}
+	g.directive = d
+	if d.PromptTokens != nil {
+		g.promptTokens = *d.PromptTokens
+	}
+	g.rates = g.model.rates(g.promptTokens)
+	draw := s.draw(g.model.id + "\n" + text)
+	switch {
+	case d.Answer != "":
+		wanted = d.Answer
+	case d.Tokens != nil:
+		wanted = counted(*d.Tokens - len(pieces(d.Reasoning)))
+	case wanted == "":
+		wanted = canned(text, draw)
+	}
+	g.cut(pieces(d.Reasoning), pieces(wanted), limit)
+	g.pace = s.paceOf(d, draw)
+	return nil
+}
+
+// cut sets the chunks and the counts, ending at the token limit.
+func (g *generation) cut(reasoning, answer []string, limit int) {
+	g.tokens = len(reasoning) + len(answer)
+	if g.directive.Tokens != nil {
+		g.tokens = max(*g.directive.Tokens, 0)
+	}
+	g.finishReason = "stop"
+	if g.tokens > limit {
+		g.finishReason, g.tokens = "length", limit
+	}
+	g.reasoning = reasoning[:min(len(reasoning), limit)]
+	g.answer = answer[:min(len(answer), limit-len(g.reasoning))]
+}
+
+// paceOf spreads the speeds of answers over two thirds to four thirds of the rate, and makes the first token wait.
+func (s *Server) paceOf(d Directive, draw uint64) pace {
+	p := pace{comments: 1 + int(draw%3)}
+	if s.opts.Rate > 0 {
+		factor := 2.0/3 + float64(draw>>8%1000)/1500
+		p.each = time.Duration(float64(time.Second) / (s.opts.Rate * factor))
+		p.first = time.Duration(300+draw>>20%500) * time.Millisecond
+	}
+	if d.DelayMS != nil {
+		p.first, p.each = 0, time.Duration(*d.DelayMS)*time.Millisecond
+	}
+	if d.FirstDelayMS != nil {
+		p.first = time.Duration(*d.FirstDelayMS) * time.Millisecond
+	}
+	return p
+}
+
+// draw is the pseudo-random number that belongs to a text.
+func (s *Server) draw(text string) uint64 {
+	hash := fnv.New64a()
+	_, _ = hash.Write(binary.LittleEndian.AppendUint64([]byte(text), s.opts.Seed)) // a hash never fails
+	return hash.Sum64()
+}
+
+// pieces cuts a text into what passes for tokens: at most five characters, a space begins a new one.
+func pieces(text string) []string {
+	var out []string
+	start, length := 0, 0
+	for i, r := range text {
+		if length == 5 || length > 0 && (r == ' ' || r == '\n') {
+			out = append(out, text[start:i])
+			start, length = i, 0
+		}
+		length++
+	}
+	if start < len(text) {
+		out = append(out, text[start:])
+	}
+	return out
+}
+
+// counted is a text of n pieces in which loss, repetition and disorder can be seen.
+func counted(n int) string {
+	var text strings.Builder
+	for i := 1; i <= n; i++ {
+		piece := fmt.Sprintf("t%d", i)
+		if i > 1 {
+			piece = " " + piece
+		}
+		if len(piece) > 5 { // would be two pieces: count from one again
+			piece = fmt.Sprintf(" %04d", i%10000)
+		}
+		text.WriteString(piece)
+	}
+	return text.String()
+}
+
+// isTitleRequest recognises the system prompt of a front end that wants a name for a chat.
+func isTitleRequest(system string) bool {
+	return system != "" && regexp.MustCompile(`(?is)\b(short|brief|concise|generate|krótk\w*)\b.*\b(title|tytuł\w*)\b|\b(title|tytuł)\b.*\b(short|words|słów)`).MatchString(system)
+}
+
+// title makes three to five words out of the user's text.
+func title(text string) string {
+	if at := strings.Index(text, "[[sim:"); at >= 0 {
+		text = text[:at] // a directive the front end cut in two
+	}
+	text = regexp.MustCompile(`(?i)^\s*(user|użytkownik)\s*:\s*`).ReplaceAllString(text, "")
+	words := regexp.MustCompile(`[\p{L}\p{N}'’-]+`).FindAllString(text, 5)
+	if len(words) < 3 {
+		words = append(words, "a", "new", "topic")[:max(3, len(words))]
+	}
+	joined := strings.Join(words, " ")
+	first, size := utf8.DecodeRuneInString(joined)
+	return strings.ToUpper(string(first)) + joined[size:]
+}
+
+// canned picks an answer in the language of the prompt: by its topic if a word gives it away, by the draw otherwise.
+func canned(prompt string, draw uint64) string {
+	language := "en"
+	if regexp.MustCompile(`(?i)[ąćęłńśźż]|\b(jak|czy|co|dlaczego|napisz|prosz[eę]|jest|mam|nie)\b`).MatchString(prompt) {
+		language = "pl"
+	}
+	topics := []struct{ name, words string }{
+		{"code", `(?i)\b(go|golang|goroutine|worker|code|program|function|kod|funkcj\w*)\b`},
+		{"sql", `(?i)\b(sql|query|database|table|baz\w* danych|zapytani\w*|tabel\w*)\b`},
+		{"math", `(?i)\b(math|formula|integral|equation|average|python|statistic\w*|wzór|całk\w*|równani\w*|średni\w*)\b`},
+		{"plan", `(?i)\b(plan|email|e-mail|compare|meeting|list|mail\w*|porówn\w*|spotkani\w*|ofert\w*)\b`},
+	}
+	pick := topics[draw%uint64(len(topics))].name
+	for _, topic := range topics {
+		if regexp.MustCompile(topic.words).MatchString(prompt) {
+			pick = topic.name
+			break
+		}
+	}
+	text, err := answerFiles.ReadFile("answers/" + language + "-" + pick + ".md")
+	if err != nil {
+		panic("sim: " + err.Error()) // a file of the binary is missing
+	}
+	return strings.TrimSpace(string(text))
+}

@@ -1,0 +1,132 @@
+package sim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Directive steers one request. It is written anywhere in the text of the last user message, so it passes through any
+// front end:
+//
+//	Tell me a story. [[sim: {"tokens": 200, "delay_ms": 5, "fault": "drop_mid"}]]
+//
+// A request for a chat title ignores it, because the title is asked for with the same text. An unreadable directive is
+// answered with 400, so that a typing error in a test is loud.
+type Directive struct {
+	// Tokens is the completion tokens; without Answer the text is "t1 t2 t3 …", so that loss and repetition show.
+	Tokens *int `json:"tokens"`
+	// PromptTokens replaces the count of the prompt.
+	PromptTokens *int `json:"prompt_tokens"`
+	// Answer is the exact text to stream, Reasoning the text before it; reasoning counts as completion tokens.
+	Answer    string `json:"answer"`
+	Reasoning string `json:"reasoning"`
+	// Cost is the exact USD billed (JSON string, exponent allowed), however the generation ends. It is also the
+	// literal text of usage.cost.
+	Cost string `json:"cost"`
+	// UsageCost is raw JSON for usage.cost alone; the bill and /generation keep the true cost.
+	UsageCost json.RawMessage `json:"usage_cost"`
+	// UsageShape is "empty" or "repeat".
+	UsageShape string `json:"usage_shape"`
+	// DelayMS is the pause before each token, FirstDelayMS the one before the first.
+	DelayMS      *int `json:"delay_ms"`
+	FirstDelayMS *int `json:"first_delay_ms"`
+	// Generation404MS is how long /generation does not know the generation after its end; negative means for ever.
+	Generation404MS *int `json:"generation_404_ms"`
+	// GenerationStatus is what /generation answers in that time instead of 404.
+	GenerationStatus int `json:"generation_status"`
+	// NonStopping overrides whether the provider goes on, and bills all, after the client has gone.
+	NonStopping *bool `json:"non_stopping"`
+	// RetryAfter is the literal Retry-After header of a status fault.
+	RetryAfter string `json:"retry_after"`
+	// Fault is one name of faultNamed: what goes wrong.
+	Fault string `json:"fault"`
+}
+
+// fault is what goes wrong with one request, as independent switches.
+type fault struct {
+	status       int  // answer with this error; there is no generation
+	billedStatus int  // answer with this error, X-Generation-Id and a bill
+	html         bool // the status comes as a proxy's HTML page
+	moderation   bool // the 403 of a refused content
+	inFlight     bool // the 402 that passes by itself
+	dropBefore   bool // cut the connection before the headers
+	dropAfter    bool // ... after the headers
+	dropMid      bool // ... in the middle of the text
+	errorFirst   bool // an error event instead of text
+	errorMid     bool // an error event in the middle
+	noUsage      bool
+	dupUsage     bool
+	noDone       bool // the stream ends cleanly, but without [DONE]
+	noHeader     bool // no X-Generation-Id: the id is in the body only
+	wireCost     string
+	stall        time.Duration // a pause in the middle
+}
+
+// faultNamed gives the switches of a fault name; the part after a colon is its number.
+func faultNamed(name string) (fault, error) {
+	base, text, _ := strings.Cut(name, ":")
+	number, err := 0, error(nil)
+	if text != "" {
+		number, err = strconv.Atoi(text)
+	}
+	if err != nil {
+		return fault{}, fmt.Errorf("sim: fault %q: %w", name, err)
+	}
+	known := map[string]fault{
+		"":                     {},
+		"status":               {status: number},
+		"status_billed":        {billedStatus: number},
+		"html_502":             {status: 502, html: true},
+		"moderation":           {status: 403, moderation: true},
+		"in_flight_budget":     {status: 402, inFlight: true},
+		"drop_before_headers":  {dropBefore: true},
+		"drop_after_headers":   {dropAfter: true},
+		"drop_mid":             {dropMid: true},
+		"error_first":          {errorFirst: true},
+		"error_mid":            {errorMid: true},
+		"no_usage":             {noUsage: true},
+		"dup_usage":            {dupUsage: true},
+		"no_done":              {noDone: true},
+		"no_generation_header": {noHeader: true},
+		"no_cost":              {wireCost: "null"},
+		"cost_string":          {wireCost: `"%s"`},
+		"cost_negative":        {wireCost: "-%s"},
+		"cost_huge":            {wireCost: "1e300"},
+		"stall_ms":             {stall: time.Duration(number) * time.Millisecond},
+	}
+	f, ok := known[base]
+	code := f.status + f.billedStatus
+	if !ok || strings.HasPrefix(base, "status") && (code < 400 || code > 599) {
+		return fault{}, fmt.Errorf("sim: unknown fault %q", name)
+	}
+	return f, nil
+}
+
+// splitDirective takes the directive out of a text. The object ends where JSON says, so an answer may hold brackets.
+func splitDirective(text string) (rest string, d Directive, err error) {
+	before, after, found := strings.Cut(text, "[[sim:")
+	if !found {
+		return text, d, nil
+	}
+	decoder := json.NewDecoder(strings.NewReader(after))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&d); err != nil {
+		return "", d, fmt.Errorf("sim: directive: %w", err)
+	}
+	after, found = strings.CutPrefix(strings.TrimLeft(after[decoder.InputOffset():], " \n"), "]]")
+	if !found {
+		return "", d, errors.New("sim: directive does not end with ]]")
+	}
+	if d.Cost != "" {
+		cost, ok := new(big.Rat).SetString(d.Cost)
+		if !ok || cost.Sign() < 0 || !json.Valid([]byte(d.Cost)) {
+			return "", d, fmt.Errorf("sim: directive: cost %q is not a decimal number", d.Cost)
+		}
+	}
+	return strings.TrimSpace(before + after), d, checkShape(d.UsageShape)
+}

@@ -1,0 +1,151 @@
+package sim
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"net/http"
+	"time"
+)
+
+// generation is one accepted request: what will be answered, what it costs, and what became of it.
+type generation struct {
+	id, key, user string
+	model         model
+	stream        bool
+	directive     Directive
+	fault         fault
+	rates         rates
+	promptTokens  int
+	reasoning     []string // pieces of text, one chunk each
+	answer        []string
+	tokens        int    // completion tokens of the whole answer, reasoning included
+	finishReason  string // "stop" or "length"
+	pace          pace
+	created       time.Time
+
+	// Known after the end; guarded by Server.mu.
+	state     string // "" while it runs
+	cost      *big.Rat
+	billed    int // completion tokens billed
+	ended     time.Time
+	visibleAt time.Time // when /generation begins to know it
+	hidden    bool      // it never does
+}
+
+// newID makes an id like OpenRouter's. It is random and not seeded, so that no two runs of a simulator share ids.
+func newID(at time.Time) string { return fmt.Sprintf("gen-%d-%s", at.Unix(), rand.Text()[:20]) }
+
+// accept gives the generation its id and puts it on the bill.
+func (s *Server) accept(g *generation) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.created = s.opts.Now()
+	g.id = newID(g.created)
+	s.generations[g.id] = g
+	return s.bill.add(BillLine{Event: EventAccepted, ID: g.id, At: g.created.UTC(), Key: g.key, Model: g.model.id, User: g.user, Stream: g.stream})
+}
+
+// finish bills the generation, for good. An error is free (OpenRouter's zero completion insurance) unless the directive
+// says what it costs.
+func (s *Server) finish(g *generation, state string, completionTokens int) {
+	prompt, completion := g.rates.cost(g.promptTokens, completionTokens)
+	cost := prompt.Add(prompt, completion)
+	if state == "error" && g.fault.billedStatus == 0 {
+		cost, completionTokens = new(big.Rat), 0
+	}
+	if g.directive.Cost != "" {
+		cost = rat(g.directive.Cost)
+	}
+	delay := s.opts.GenerationDelay
+	if state == "aborted" {
+		delay *= 4
+	}
+	if ms := g.directive.Generation404MS; ms != nil {
+		delay = time.Duration(*ms) * time.Millisecond
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.opts.Now()
+	g.state, g.cost, g.billed, g.ended, g.visibleAt, g.hidden = state, cost, completionTokens, now, now.Add(delay), delay < 0
+	spent := s.keys[g.key].spent
+	today := day(now)
+	if spent[today] == nil {
+		spent[today] = new(big.Rat)
+	}
+	spent[today].Add(spent[today], cost)
+	// A failed write is kept in the book: the next request is refused and Close reports it.
+	_ = s.bill.add(BillLine{Event: EventBilled, ID: g.id, At: now.UTC(), Key: g.key, Model: g.model.id, User: g.user, Stream: g.stream,
+		Cost: decimal(cost), State: state, PromptTokens: g.promptTokens, CompletionTokens: completionTokens})
+}
+
+// abort bills a generation whose client has gone after the given share of the chunks.
+func (s *Server) abort(g *generation, sent int) {
+	stops := g.model.stops && g.stream
+	if g.directive.NonStopping != nil {
+		stops = !*g.directive.NonStopping
+	}
+	tokens := g.tokens
+	if chunks := len(g.reasoning) + len(g.answer); stops && chunks > 0 {
+		tokens = g.tokens * sent / chunks
+	}
+	s.finish(g, "aborted", tokens)
+}
+
+// showGeneration answers only the key that paid, and only some time after the end.
+func (s *Server) showGeneration(w http.ResponseWriter, r *http.Request) {
+	a, fail := s.authenticate(r)
+	if fail != nil {
+		writeError(w, *fail)
+		return
+	}
+	id := r.URL.Query().Get("id")
+	s.mu.Lock()
+	g := s.generations[id]
+	missing := g == nil || g.key != a.hash
+	early := !missing && (g.state == "" || g.hidden || s.opts.Now().Before(g.visibleAt))
+	var data map[string]any
+	if !missing && !early {
+		data = g.show()
+	}
+	s.mu.Unlock()
+	switch {
+	case early && g.directive.GenerationStatus != 0:
+		writeError(w, statusError(g.directive.GenerationStatus))
+	case missing || early:
+		writeError(w, apiError{status: 404, message: "Generation " + id + " not found"})
+	default:
+		writeJSON(w, http.StatusOK, map[string]any{"data": data})
+	}
+}
+
+func (g *generation) show() map[string]any {
+	cost := json.RawMessage(number(g.cost))
+	elapsed := g.ended.Sub(g.created).Milliseconds()
+	var user any
+	if g.user != "" {
+		user = g.user
+	}
+	finish := any(g.finishReason)
+	switch g.state {
+	case "aborted":
+		finish = nil
+	case "error":
+		finish = "error"
+	}
+	reasoning := min(len(g.reasoning), g.billed)
+	return map[string]any{
+		"id": g.id, "total_cost": cost, "usage": cost, "upstream_inference_cost": 0, "cache_discount": nil, "is_byok": false,
+		"created_at": g.created.UTC().Format("2006-01-02T15:04:05.000000-07:00"), "model": g.model.servedAs(), "origin": "",
+		"api_type": "completions", "app_id": nil, "cancelled": g.state == "aborted", "data_region": "global", "external_user": user,
+		"finish_reason": finish, "native_finish_reason": finish, "generation_time": elapsed, "latency": elapsed,
+		"moderation_latency": nil, "http_referer": nil, "user_agent": nil, "streamed": g.stream,
+		"native_tokens_prompt": g.promptTokens, "native_tokens_completion": g.billed, "native_tokens_reasoning": reasoning,
+		"native_tokens_cached": 0, "native_tokens_completion_images": 0, "tokens_prompt": g.promptTokens, "tokens_completion": g.billed,
+		"num_fetches": 0, "num_media_prompt": nil, "num_media_completion": nil, "num_input_audio_prompt": nil, "num_search_results": nil,
+		"preset_id": nil, "provider_name": g.model.provider, "router": nil, "service_tier": nil, "upstream_id": "chatcmpl-" + g.id[4:],
+		"web_search_engine": nil, "workspace_id": nil, "request_id": "req-" + g.id[4:], "session_id": nil, "response_cache_source_id": nil,
+		"provider_responses": []any{map[string]any{"provider_name": g.model.provider, "status": 200, "is_byok": false, "latency": elapsed}},
+	}
+}

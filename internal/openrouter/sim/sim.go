@@ -1,0 +1,153 @@
+// Package sim is a stand-in for OpenRouter: the chat, model, key, credit and generation endpoints with the bytes,
+// the errors and the bad habits of the real service, and its own bill. It exists so that the program can be tried
+// without an account, and so that its ledger can be checked against a second bookkeeper. For that reason it shares no
+// code with the rest of the program: it imports the standard library only and computes money in math/big.Rat.
+//
+// A Server is an http.Handler. The API lives under /api/v1, control endpoints for tests under /_sim/. A request is
+// steered by a directive in the text of its last user message, see Directive.
+package sim
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// DefaultKey is the inference key a Server knows when Options.Key is empty.
+const DefaultKey = "sk-or-v1-51a000000000000000000000000000000000000000000000000000000000051a"
+
+// Usage shapes: the two forms of the usage chunk seen on the wire. Empty alternates between them.
+const (
+	UsageAlternate = ""       // one form, then the other
+	UsageEmpty     = "empty"  // choices is an empty list
+	UsageRepeat    = "repeat" // choices repeats the finish reason
+)
+
+// Options configures a Server; the zero value is an instant simulator that keeps its bill in memory.
+type Options struct {
+	// BillPath is the JSONL file the bill is appended to; empty keeps the bill in memory only.
+	BillPath string
+	// Key is an unlimited inference key; empty means DefaultKey.
+	Key string
+	// Seed changes which answer a prompt gets and how fast it comes.
+	Seed uint64
+	// Rate is the mean speed of an answer in tokens per second; each answer varies by a third. 0 means no delay at all.
+	Rate float64
+	// GenerationDelay is how long /generation answers 404 after the end of a generation; four times that after an abort.
+	GenerationDelay time.Duration
+	// UsageShape is UsageAlternate, UsageEmpty or UsageRepeat.
+	UsageShape string
+	// Credits is the account's credit in USD as decimal text; empty means a million.
+	Credits string
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Server is one simulated OpenRouter with its keys, generations and bill.
+type Server struct {
+	opts    Options
+	mux     *http.ServeMux
+	models  []model
+	credits *big.Rat
+	stop    context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu          sync.Mutex // guards all below
+	closed      bool
+	bill        billBook
+	keys        map[string]*account // by hash
+	generations map[string]*generation
+	requests    []Request
+	shapes      int // usage chunks so far, for UsageAlternate
+}
+
+// New returns a ready Server. It fails for an unknown usage shape, a credit that is no number, or a bill file that
+// cannot be opened.
+func New(opts Options) (*Server, error) {
+	if opts.Key == "" {
+		opts.Key = DefaultKey
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Credits == "" {
+		opts.Credits = "1000000"
+	}
+	credits, ok := new(big.Rat).SetString(opts.Credits)
+	if !ok {
+		return nil, fmt.Errorf("sim: credits %q is not a decimal number", opts.Credits)
+	}
+	if err := checkShape(opts.UsageShape); err != nil {
+		return nil, err
+	}
+	bill, err := openBill(opts.BillPath)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{opts: opts, models: catalogue(), credits: credits, bill: bill,
+		keys: map[string]*account{}, generations: map[string]*generation{}}
+	s.stop, s.cancel = context.WithCancel(context.Background())
+	s.mux = s.routes()
+	if _, err := s.AddKey(Key{Key: opts.Key}); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /api/v1/chat/completions", s.chat)
+	mux.HandleFunc("GET /api/v1/models", s.listModels)
+	mux.HandleFunc("GET /api/v1/key", s.showKey)
+	mux.HandleFunc("GET /api/v1/auth/key", s.showKey) // the old path, still in use
+	mux.HandleFunc("GET /api/v1/credits", s.showCredits)
+	mux.HandleFunc("GET /api/v1/generation", s.showGeneration)
+	mux.HandleFunc("GET /_sim/bill", s.controlBill)
+	mux.HandleFunc("GET /_sim/requests", s.controlRequests)
+	mux.HandleFunc("POST /_sim/keys", s.controlKeys)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, apiError{status: 404, message: "Not Found"})
+	})
+	return mux
+}
+
+// ServeHTTP answers one request; after Close it answers 503.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	closed := s.closed
+	if !closed {
+		s.running.Add(1)
+	}
+	s.mu.Unlock()
+	if closed {
+		writeError(w, statusError(503))
+		return
+	}
+	defer s.running.Done()
+	s.mux.ServeHTTP(w, r)
+}
+
+// Close ends running streams as if their clients had gone, waits for them, and closes the bill file. It returns the
+// first error met while writing the bill.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	s.running.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bill.close()
+}
+
+func checkShape(shape string) error {
+	switch shape {
+	case UsageAlternate, UsageEmpty, UsageRepeat:
+		return nil
+	}
+	return fmt.Errorf("sim: usage shape %q is neither %q nor %q", shape, UsageEmpty, UsageRepeat)
+}

@@ -1,0 +1,100 @@
+import { Trans, useLingui } from '@lingui/react/macro'
+import { useQuery } from '@tanstack/react-query'
+import { Link, useNavigate, useSearch } from '@tanstack/react-router'
+import { type FormEvent, useState } from 'react'
+import './auth.css'
+import { post } from '../api/client'
+import { instanceQuery } from '../api/queries'
+import type { Session } from '../api/types'
+import { Button } from '../ui/Button'
+import { useErrorText } from '../ui/errors'
+import { Field, PasswordField } from '../ui/Field'
+import { Note } from '../ui/Note'
+import { AuthBrand, EncryptionNote, enter, LanguageSwitch } from './AuthParts'
+
+/** Only a path of this site may follow the sign-in. */
+export function safePath(next: unknown): string {
+  return typeof next === 'string' && /^\/(?![/\\])/.test(next) ? next : '/'
+}
+
+export function SignInPage() {
+  const { t } = useLingui()
+  const navigate = useNavigate()
+  const errorText = useErrorText()
+  const { next } = useSearch({ strict: false }) as { next?: string }
+  const { data: instance } = useQuery(instanceQuery)
+  const [email, setEmail] = useState('')
+  const [password, setPassword] = useState('')
+  const [busy, setBusy] = useState(false)
+  const [error, setError] = useState<string | null>(null)
+  if (!instance) return null
+  const signIn = async (credentials: { email: string; password: string }) => {
+    setBusy(true)
+    setError(null)
+    try {
+      await post<Session>('/auths/signin', credentials)
+      await enter()
+      await navigate({ to: safePath(next) })
+    } catch (cause) {
+      setError(errorText(cause))
+      setBusy(false)
+    }
+  }
+  const submit = (e: FormEvent) => {
+    e.preventDefault()
+    if (!busy && email && password) void signIn({ email: email.trim(), password })
+  }
+  const demo = instance.demo ? instance.demo_login : undefined
+  return (
+    <div className="center-page">
+      <main style={{ width: '100%', maxWidth: 384 }}>
+        <form className="auth-form" onSubmit={submit} noValidate>
+          <AuthBrand name={instance.name} />
+          <h1>
+            <Trans>Sign in</Trans>
+          </h1>
+          <EncryptionNote instance={instance} />
+          {demo && (
+            <Note title={<Trans>This is a demo.</Trans>}>
+              <Trans>Nothing here costs money, and nothing is kept.</Trans>{' '}
+              <button type="button" className="link-btn" disabled={busy} onClick={() => signIn(demo)}>
+                <Trans>Sign in as {demo.email}</Trans>
+              </button>
+            </Note>
+          )}
+          <Field
+            label={t`E-mail`}
+            large
+            type="email"
+            autoComplete="username"
+            // biome-ignore lint/a11y/noAutofocus: the one field a person came for
+            autoFocus
+            value={email}
+            onChange={(e) => setEmail(e.target.value)}
+          />
+          <PasswordField
+            label={t`Password`}
+            large
+            autoComplete="current-password"
+            value={password}
+            onChange={(e) => setPassword(e.target.value)}
+          />
+          {error && <Note tone="bad">{error}</Note>}
+          <Button look="primary" size="large" wide type="submit" disabled={busy || !email || !password}>
+            {busy ? <Trans>Signing in…</Trans> : <Trans>Sign in</Trans>}
+          </Button>
+          <p className="xs t3">
+            {instance.signup_open ? (
+              <Link to="/setup">
+                <Trans>Create an account</Trans>
+              </Link>
+            ) : (
+              <Trans>No account, or the password is lost? Ask your admin.</Trans>
+            )}
+          </p>
+        </form>
+      </main>
+      <LanguageSwitch />
+    </div>
+  )
+}

@@ -1,0 +1,93 @@
+import { Trans, useLingui } from '@lingui/react/macro'
+import { IconCircleCheck } from '@tabler/icons-react'
+import type { Problem, Verification } from '../api/types'
+import { Glyph } from '../ui/Button'
+import { useFormat } from '../ui/format'
+import { Note } from '../ui/Note'
+
+function useTitle(problem: Problem): string {
+  const { t } = useLingui()
+  const titles: Record<Problem, string> = {
+    '': '',
+    bad_key: t`OpenRouter does not know this key.`,
+    management_key: t`This is a management key.`,
+    disabled: t`This key is disabled.`,
+    exhausted: t`The limit of this key is used up.`,
+    wrong_url: t`This is not the address of OpenRouter's API.`,
+    no_network: t`OpenRouter cannot be reached.`,
+    upstream: t`OpenRouter answered with an error.`,
+  }
+  return titles[problem] ?? titles.upstream
+}
+
+/** What verifying a key showed: its limits when it works, and what is wrong when it does not. */
+export function VerifyResult({ result, at }: { result: Verification; at: Date }) {
+  const { t } = useLingui()
+  const f = useFormat()
+  const title = useTitle(result.problem)
+  if (!result.ok) {
+    return (
+      <Note tone="bad" title={title}>
+        {result.message} <Trans>Nothing was saved.</Trans>
+        {result.reply && (
+          <details>
+            <summary>
+              <Trans>Reply from OpenRouter</Trans>
+            </summary>
+            <pre>{result.reply}</pre>
+          </details>
+        )}
+      </Note>
+    )
+  }
+  const period: Record<string, string> = { daily: t`Daily limit`, weekly: t`Weekly limit`, monthly: t`Monthly limit` }
+  return (
+    <div className="note good verified" role="status">
+      <div>
+        <div className="row">
+          <Glyph icon={IconCircleCheck} />
+          <b className="space">{result.saved ? <Trans>Key works and is saved</Trans> : <Trans>Key works</Trans>}</b>
+          <span className="tn xs">
+            {f.timeSeconds(at)}, {f.number(result.ms)} ms
+          </span>
+        </div>
+        <dl>
+          {result.label && (
+            <div>
+              <dt>
+                <Trans>Label</Trans>
+              </dt>
+              <dd className="ellipsis" title={result.label}>
+                {result.label}
+              </dd>
+            </div>
+          )}
+          <div>
+            <dt>
+              <Trans>Models</Trans>
+            </dt>
+            <dd>
+              {f.number(result.models)}
+            </dd>
+          </div>
+          <div>
+            <dt>{(result.limit_reset && period[result.limit_reset]) || t`Limit`}</dt>
+            <dd>{result.limit === null ? <Trans>none</Trans> : f.shortMoney(result.limit)}</dd>
+          </div>
+          <div>
+            <dt>
+              <Trans>Left</Trans>
+            </dt>
+            <dd>{f.shortMoney(result.remaining)}</dd>
+          </div>
+          <div>
+            <dt>
+              <Trans>Resets</Trans>
+            </dt>
+            <dd>{result.resets_at ? f.utcTime(result.resets_at) : '—'}</dd>
+          </div>
+        </dl>
+      </div>
+    </div>
+  )
+}

@@ -1,0 +1,91 @@
+// The per-person event feed: keeps the chat list of every tab in step, and tells whether the server can be reached.
+import type { InfiniteData } from '@tanstack/react-query'
+import { chatsQuery, queryClient } from './queries'
+import type { ChatEvent, ChatRow, Page } from './types'
+
+type Chats = InfiniteData<Page<ChatRow>>
+
+/** Replaces, inserts or removes one row, keeping newest first. */
+export function mergeChat(data: Chats | undefined, event: ChatEvent): Chats | undefined {
+  if (!data) return data
+  const old = data.pages.flatMap((p) => p.items).find((row) => row.id === event.id)
+  const pages = data.pages.map((page) => ({ ...page, items: page.items.filter((row) => row.id !== event.id) }))
+  const first = pages[0]
+  if (!first || event.deleted) return { ...data, pages }
+  const row: ChatRow = {
+    id: event.id,
+    title: event.title || old?.title || '',
+    created_at: old?.created_at ?? event.updated_at,
+    updated_at: event.updated_at,
+    running: event.running,
+  }
+  // Find its place by time over all loaded pages; older than all of them means the end of the last page.
+  for (const page of pages) {
+    const at = page.items.findIndex((other) => other.updated_at <= row.updated_at)
+    if (at >= 0) {
+      page.items.splice(at, 0, row)
+      return { ...data, pages }
+    }
+  }
+  pages[pages.length - 1]?.items.push(row)
+  return { ...data, pages }
+}
+
+export function updateChatRow(event: ChatEvent): void {
+  queryClient.setQueryData(chatsQuery.queryKey, (data: Chats | undefined) => mergeChat(data, event))
+}
+
+/**
+ * Opens the feed while the page is visible. A hidden tab closes it after a while: over HTTP/1.1 a browser has six
+ * connections to a host, and six forgotten tabs would leave none.
+ */
+export function openFeed(onChat: (event: ChatEvent) => void, onLine: (up: boolean) => void): () => void {
+  let source: EventSource | undefined
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let wasDown = false
+
+  const catchUp = () => void queryClient.invalidateQueries({ queryKey: chatsQuery.queryKey })
+  const open = () => {
+    source = new EventSource('/api/v1/events')
+    source.onopen = () => {
+      if (wasDown) catchUp()
+      wasDown = false
+      onLine(true)
+    }
+    source.addEventListener('chat', (e) => {
+      const event: ChatEvent = JSON.parse(e.data)
+      updateChatRow(event)
+      onChat(event)
+    })
+    source.onerror = () => {
+      wasDown = true
+      onLine(false)
+      if (source?.readyState === EventSource.CLOSED) {
+        clearTimeout(timer)
+        timer = setTimeout(open, 3_000)
+      }
+    }
+  }
+  const close = () => {
+    clearTimeout(timer)
+    source?.close()
+    source = undefined
+  }
+  const onVisibility = () => {
+    clearTimeout(timer)
+    if (document.hidden) {
+      timer = setTimeout(() => {
+        close()
+        wasDown = true
+      }, 20_000)
+    } else if (!source || source.readyState === EventSource.CLOSED) {
+      open()
+    }
+  }
+  document.addEventListener('visibilitychange', onVisibility)
+  open()
+  return () => {
+    document.removeEventListener('visibilitychange', onVisibility)
+    close()
+  }
+}

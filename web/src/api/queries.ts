@@ -1,0 +1,100 @@
+// The server's data as the pages read it. Features share these, never each other's.
+import { infiniteQueryOptions, QueryClient, queryOptions } from '@tanstack/react-query'
+import { ApiError, get } from './client'
+import type {
+  Accuracy,
+  ApiKeyInfo,
+  Budget,
+  Chat,
+  ChatRow,
+  Connection,
+  Instance,
+  Me,
+  Model,
+  Page,
+  UsageSummary,
+  User,
+} from './types'
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 30_000,
+      retry: (count, error) => count < 2 && error instanceof ApiError && (error.unreachable || error.status >= 500),
+      refetchOnWindowFocus: true,
+    },
+  },
+})
+
+export const instanceQuery = queryOptions({
+  queryKey: ['instance'],
+  queryFn: () => get<Instance>('/instance'),
+  staleTime: 5 * 60_000,
+})
+
+/** The signed-in person, or null when nobody is. */
+export const meQuery = queryOptions({
+  queryKey: ['me'],
+  queryFn: () =>
+    get<Me>('/auths/me').catch((error: ApiError) => {
+      if (error.status === 401) return null
+      throw error
+    }),
+})
+
+export const modelsQuery = queryOptions({
+  queryKey: ['models'],
+  queryFn: () => get<{ items: Model[] }>('/models').then((r) => r.items),
+  staleTime: 5 * 60_000,
+})
+
+export const chatsQuery = infiniteQueryOptions({
+  queryKey: ['chats'],
+  queryFn: ({ pageParam }) =>
+    get<Page<ChatRow>>(`/chats?limit=50${pageParam ? `&cursor=${encodeURIComponent(pageParam)}` : ''}`),
+  initialPageParam: '',
+  getNextPageParam: (last) => last.next || undefined,
+})
+
+export const chatQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['chat', id],
+    queryFn: () => get<Chat>(`/chats/${id}`),
+    // Live text comes by events; a refetch happens on mount and after the line was lost.
+    staleTime: 0,
+    refetchOnWindowFocus: false,
+  })
+
+export const apiKeyQuery = queryOptions({
+  queryKey: ['api-key'],
+  queryFn: () => get<ApiKeyInfo>('/auths/api_key'),
+})
+
+export const usersQuery = queryOptions({
+  queryKey: ['users'],
+  queryFn: () => get<{ items: User[] }>('/users').then((r) => r.items),
+})
+
+export const connectionQuery = queryOptions({
+  queryKey: ['connection'],
+  queryFn: () => get<Connection>('/connection'),
+})
+
+export const budgetQuery = queryOptions({
+  queryKey: ['budget'],
+  queryFn: () => get<Budget>('/budget'),
+})
+
+export const usageQuery = (month: string) =>
+  queryOptions({
+    queryKey: ['usage', month],
+    queryFn: () => get<UsageSummary>(`/usage/summary?month=${month}`),
+    refetchInterval: 30_000,
+    placeholderData: (previous) => previous,
+  })
+
+export const accuracyQuery = queryOptions({
+  queryKey: ['accuracy'],
+  queryFn: () => get<Accuracy>('/usage/accuracy'),
+  refetchInterval: 30_000,
+})

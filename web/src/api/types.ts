@@ -1,0 +1,232 @@
+// The shapes of the HTTP API, in one file so that generated types can take its place. Amounts are decimal strings in
+// USD charge units and never become floats; times are RFC 3339 UTC; ids are UUIDs.
+
+export type Role = 'admin' | 'user' | 'pending'
+export type Locale = 'en' | 'pl'
+
+export interface Instance {
+  name: string
+  version: string
+  setup_needed: boolean
+  setup_token_required: boolean
+  signup_open: boolean
+  encrypted: boolean
+  locale: Locale
+  demo: boolean
+  demo_login?: { email: string; password: string }
+}
+
+export interface Session {
+  token: string
+  token_type: 'Bearer'
+  id: string
+  email: string
+  name: string
+  role: Role
+}
+
+export interface Me {
+  id: string
+  name: string
+  email: string
+  role: Role
+  locale?: Locale
+  /** False until a key is saved, so that a chat cannot be answered yet. */
+  connected: boolean
+}
+
+export interface ApiKeyInfo {
+  exists: boolean
+  last4?: string
+  created_at?: string
+  last_used_at?: string
+}
+
+export interface User {
+  id: string
+  name: string
+  email: string
+  role: Role
+  disabled: boolean
+  created_at: string
+  last_active_at?: string | null
+  charge_month: string
+  requests_month: number
+}
+
+export interface Connection {
+  base_url: string
+  key_hint: string | null
+  source: 'none' | 'saved' | 'environment' | 'file'
+  managed: boolean
+}
+
+export type Problem =
+  | ''
+  | 'bad_key'
+  | 'management_key'
+  | 'disabled'
+  | 'exhausted'
+  | 'wrong_url'
+  | 'no_network'
+  | 'upstream'
+
+export interface Verification {
+  ok: boolean
+  problem: Problem
+  message: string
+  label?: string
+  limit: string | null
+  remaining: string | null
+  limit_reset: string | null
+  resets_at: string | null
+  models: number
+  ms: number
+  reply?: string
+  saved?: boolean
+}
+
+export interface Budget {
+  limit: string | null
+  spent: string
+  held: string
+  remaining: string | null
+  period: string
+  resets_at: string
+}
+
+export interface UsageTotals {
+  charge: string
+  requests: number
+  prompt_tokens: number
+  completion_tokens: number
+}
+
+export type IntentState = 'created' | 'sent' | 'headers' | 'streaming' | 'settled' | 'free' | 'pending' | 'unknown'
+
+export interface RecentRequest {
+  intent_id: string
+  generation_id: string | null
+  user_id: string
+  user_name: string
+  model: string
+  kind: 'chat' | 'title' | 'api'
+  state: IntentState
+  charge: string | null
+  occurred_at: string
+  prompt_tokens: number
+  completion_tokens: number
+}
+
+export interface UsageSummary {
+  month: string
+  today: UsageTotals
+  total: UsageTotals
+  budget: Budget
+  days: { date: string; charge: string; requests: number }[]
+  by_user: { user_id: string; name: string; requests: number; tokens: number; charge: string }[]
+  by_model: { model: string; requests: number; tokens: number; charge: string }[]
+  recent: RecentRequest[]
+}
+
+export interface Accuracy {
+  states: { state: IntentState; count: number; charge: string; at_most: string }[]
+}
+
+export interface Model {
+  id: string
+  name: string
+  description: string
+  context_length: number
+  max_output: number
+  /** USD charge per million tokens; null when it cannot be priced and so cannot be chosen. */
+  prompt_price: string | null
+  completion_price: string | null
+}
+
+export interface ChatRow {
+  id: string
+  title: string
+  created_at: string
+  updated_at: string
+  running: boolean
+}
+
+export type RunState = 'running' | 'done' | 'stopped' | 'interrupted' | 'failed'
+
+export interface Run {
+  id: string
+  state: RunState
+  /** Sequence number of the last delta that `content` already holds. */
+  seq: number
+  error: { code: string; detail: string } | null
+  started_at: string
+  ended_at: string | null
+  finish_reason: string | null
+  held: string | null
+}
+
+export interface Charge {
+  state: Exclude<IntentState, 'created'>
+  amount: string | null
+  at_most: string | null
+  generation_id: string | null
+  prompt_tokens: number
+  completion_tokens: number
+  reasoning_tokens: number
+  cached_tokens: number
+}
+
+export interface Message {
+  id: string
+  parent_id: string | null
+  role: 'user' | 'assistant'
+  content: string
+  reasoning: string
+  model: string
+  created_at: string
+  run: Run | null
+  charge: Charge | null
+}
+
+export interface Chat {
+  id: string
+  title: string
+  created_at: string
+  updated_at: string
+  current_id: string | null
+  messages: Message[]
+}
+
+export interface SendRequest {
+  message_id: string
+  reply_id: string
+  parent_id: string | null
+  content: string
+  model: string
+}
+
+export interface SendReply {
+  run_id: string
+  user: Message
+  reply: Message
+}
+
+export interface RunReply {
+  run_id: string
+  reply: Message
+}
+
+/** An event of `/api/v1/events`: something in this person's chat list changed. */
+export interface ChatEvent {
+  id: string
+  title: string
+  updated_at: string
+  running: boolean
+  deleted: boolean
+}
+
+export interface Page<T> {
+  items: T[]
+  next: string | null
+}

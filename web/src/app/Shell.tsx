@@ -1,0 +1,165 @@
+import { Drawer, Menu } from '@mantine/core'
+import { Trans, useLingui } from '@lingui/react/macro'
+import { useQuery } from '@tanstack/react-query'
+import { Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
+import { IconLayoutSidebar, IconLogout, IconSelector, IconSettings } from '@tabler/icons-react'
+import { useEffect, useMemo, useState } from 'react'
+import { post } from '../api/client'
+import { openFeed } from '../api/feed'
+import { reportLine } from '../api/line'
+import { chatQuery, instanceQuery, meQuery, queryClient } from '../api/queries'
+import type { Chat } from '../api/types'
+import { ChatList } from '../chat/ChatList'
+import { Palette } from '../chat/Palette'
+import { SettingsNav } from '../settings/SettingsNav'
+import { Glyph, IconButton } from '../ui/Button'
+import { Logo } from '../ui/Logo'
+import { initials } from '../ui/people'
+import { type SidebarControl, SidebarContext } from '../ui/sidebar'
+import { readStored, writeStored } from '../ui/storage'
+import { Strips } from './Strips'
+
+function Person() {
+  const navigate = useNavigate()
+  const { data: me } = useQuery(meQuery)
+  const signOut = async () => {
+    await post('/auths/signout').catch(() => {})
+    queryClient.clear()
+    await navigate({ to: '/signin' })
+  }
+  if (!me) return null
+  return (
+    <Menu position="top-start" offset={4} width="target" transitionProps={{ duration: 160 }}>
+      <Menu.Target>
+        <button type="button" className="nav person">
+          <span className="avatar" aria-hidden="true">
+            {initials(me.name)}
+          </span>
+          <span className="tt ellipsis space">{me.name}</span>
+          <Glyph icon={IconSelector} small />
+        </button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Label>{me.email}</Menu.Label>
+        <Menu.Item leftSection={<Glyph icon={IconSettings} small />} onClick={() => navigate({ to: '/settings/profile' })}>
+          <Trans>Settings</Trans>
+        </Menu.Item>
+        <Menu.Item leftSection={<Glyph icon={IconLogout} small />} onClick={signOut}>
+          <Trans>Sign out</Trans>
+        </Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  )
+}
+
+/** Keeps the chat list in step with other tabs, and an open chat with what another tab did to it. */
+function useFeed(): void {
+  useEffect(
+    () =>
+      openFeed(
+        (event) => {
+          const chat = queryClient.getQueryData<Chat>(chatQuery(event.id).queryKey)
+          if (!chat || event.deleted) return
+          if (event.title && event.title !== chat.title) {
+            queryClient.setQueryData(chatQuery(event.id).queryKey, { ...chat, title: event.title })
+          }
+          // Another tab started an answer here: read the chat again, and follow it.
+          const following = chat.messages.some((m) => m.run?.state === 'running')
+          if (event.running !== following) void queryClient.invalidateQueries({ queryKey: chatQuery(event.id).queryKey })
+        },
+        (up) => reportLine('feed', up),
+      ),
+    [],
+  )
+}
+
+/** The frame of signed-in pages. */
+export function Shell() {
+  const { t } = useLingui()
+  const navigate = useNavigate()
+  const { data: instance } = useQuery(instanceQuery)
+  const inSettings = useRouterState({ select: (state) => state.location.pathname.startsWith('/settings') })
+  const [hidden, setHidden] = useState(() => readStored<boolean>('mai.sidebar-hidden') ?? false)
+  const [drawer, setDrawer] = useState(false)
+  const [palette, setPalette] = useState(false)
+  useFeed()
+
+  useEffect(() => {
+    const onKey = (e: KeyboardEvent) => {
+      if (!e.ctrlKey && !e.metaKey) return
+      const key = e.key.toLowerCase()
+      if (key === 'k' && !e.shiftKey) {
+        e.preventDefault()
+        setPalette(true)
+      } else if (key === 'o' && e.shiftKey) {
+        e.preventDefault()
+        void navigate({ to: '/' })
+      }
+    }
+    window.addEventListener('keydown', onKey)
+    return () => window.removeEventListener('keydown', onKey)
+  }, [navigate])
+
+  const sidebar = useMemo<SidebarControl>(
+    () => ({
+      hidden,
+      toggle: () => {
+        setHidden(!hidden)
+        writeStored('mai.sidebar-hidden', !hidden)
+      },
+      openDrawer: () => setDrawer(true),
+      closeDrawer: () => setDrawer(false),
+    }),
+    [hidden],
+  )
+  const side = (inDrawer: boolean) => (
+    <div className="side">
+      <div className="brand">
+        <Logo />
+        <span className="ellipsis space">{instance?.name}</span>
+        {!inDrawer && !inSettings && <IconButton label={t`Hide sidebar`} icon={IconLayoutSidebar} onClick={sidebar.toggle} />}
+      </div>
+      {inSettings ? (
+        <SettingsNav version={instance?.version ?? ''} />
+      ) : (
+        <ChatList
+          onSearch={() => {
+            setDrawer(false)
+            setPalette(true)
+          }}
+        >
+          <Person />
+        </ChatList>
+      )}
+    </div>
+  )
+  const showSide = inSettings || !hidden
+  return (
+    <SidebarContext value={sidebar}>
+      <a className="skip-link" href="#main">
+        <Trans>Skip to content</Trans>
+      </a>
+      <div className={showSide ? 'app' : 'app bare'}>
+        {showSide && side(false)}
+        <main className="main" id="main" tabIndex={-1}>
+          <Strips />
+          <Outlet />
+        </main>
+      </div>
+      <Drawer
+        opened={drawer}
+        onClose={() => setDrawer(false)}
+        withCloseButton={false}
+        lockScroll={false}
+        removeScrollProps={{ enabled: false }}
+        className="nav-drawer"
+        transitionProps={{ duration: 240 }}
+        overlayProps={{ backgroundOpacity: 1, color: 'transparent' }}
+        aria-label={t`Menu`}
+      >
+        {side(true)}
+      </Drawer>
+      <Palette open={palette} onClose={() => setPalette(false)} />
+    </SidebarContext>
+  )
+}

@@ -1,0 +1,59 @@
+import '../ui/tokens.css'
+import '@mantine/core/styles/UnstyledButton.layer.css'
+import '@mantine/core/styles/Overlay.layer.css'
+import '@mantine/core/styles/ModalBase.layer.css'
+import '@mantine/core/styles/Modal.layer.css'
+import '@mantine/core/styles/Drawer.layer.css'
+import '@mantine/core/styles/Popover.layer.css'
+import '@mantine/core/styles/Menu.layer.css'
+import '@mantine/core/styles/Tooltip.layer.css'
+import '../ui/base.css'
+import '../ui/overlays.css'
+import '../ui/shell.css'
+import { I18nProvider } from '@lingui/react'
+import { MantineProvider } from '@mantine/core'
+import { QueryClientProvider } from '@tanstack/react-query'
+import { RouterProvider } from '@tanstack/react-router'
+import { createRoot } from 'react-dom/client'
+import { whenUnauthenticated } from '../api/client'
+import { chatsQuery, instanceQuery, meQuery, modelsQuery, queryClient } from '../api/queries'
+import { activate, i18n, pickLocale } from '../ui/i18n'
+import { schemeManager, theme } from '../ui/theme'
+import { Toasts } from '../ui/Toasts'
+import { router } from './router'
+
+async function start(): Promise<void> {
+  // Everything the first page needs is asked for at once, before React draws anything.
+  const instance = queryClient.fetchQuery(instanceQuery).catch(() => undefined)
+  const me = queryClient.fetchQuery(meQuery).catch(() => undefined)
+  void me.then((person) => {
+    if (!person || person.role === 'pending') return
+    void queryClient.prefetchInfiniteQuery(chatsQuery)
+    void queryClient.prefetchQuery(modelsQuery)
+  })
+  await activate(pickLocale((await me)?.locale, (await instance)?.locale))
+
+  whenUnauthenticated(() => {
+    queryClient.setQueryData(meQuery.queryKey, null)
+    void router.navigate({ to: '/signin', search: { next: location.pathname + location.search } })
+  })
+  createRoot(document.getElementById('root') as HTMLElement).render(
+    <I18nProvider i18n={i18n}>
+      <QueryClientProvider client={queryClient}>
+        {/* Our own style sheets hold the variables, so Mantine writes no style element and the policy needs no exception. */}
+        <MantineProvider
+          theme={theme}
+          withCssVariables={false}
+          withGlobalClasses={false}
+          defaultColorScheme="auto"
+          colorSchemeManager={schemeManager}
+        >
+          <RouterProvider router={router} />
+          <Toasts />
+        </MantineProvider>
+      </QueryClientProvider>
+    </I18nProvider>,
+  )
+}
+
+void start()

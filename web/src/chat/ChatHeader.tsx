@@ -1,0 +1,26 @@
+import { useLingui } from '@lingui/react/macro'
+import { useNavigate } from '@tanstack/react-router'
+import { IconEdit, IconLayoutSidebar, IconMenu2 } from '@tabler/icons-react'
+import type { ReactNode } from 'react'
+import { IconButton } from '../ui/Button'
+import { useSidebar } from '../ui/sidebar'
+
+/** The bar above a chat. */
+export function ChatHeader(props: { picker?: ReactNode; title?: string; right?: ReactNode }) {
+  const { t } = useLingui()
+  const navigate = useNavigate()
+  const sidebar = useSidebar()
+  return (
+    <header className={props.title ? 'top line' : 'top'}>
+      <IconButton className="mobile-only" label={t`Menu`} icon={IconMenu2} onClick={sidebar.openDrawer} />
+      {sidebar.hidden && (
+        <IconButton className="desktop-only" label={t`Show sidebar`} icon={IconLayoutSidebar} onClick={sidebar.toggle} />
+      )}
+      {props.picker}
+      {props.title && <b className="strong ellipsis">{props.title}</b>}
+      <span className="space" />
+      {props.right}
+      <IconButton className="mobile-only" label={t`New chat`} icon={IconEdit} onClick={() => navigate({ to: '/' })} />
+    </header>
+  )
+}

@@ -1,0 +1,155 @@
+import { Trans, useLingui } from '@lingui/react/macro'
+import { IconArrowUp } from '@tabler/icons-react'
+import { type KeyboardEvent, type ReactNode, useEffect, useRef, useState } from 'react'
+import { Glyph } from '../ui/Button'
+import { useErrorText } from '../ui/errors'
+import { useFormat } from '../ui/format'
+import { Note } from '../ui/Note'
+import { isTouch } from '../ui/phone'
+import type { Message } from '../api/types'
+import { stopRun } from './actions'
+import { readDraft, writeDraft } from './drafts'
+
+interface Props {
+  chatId: string | undefined
+  placeholder: string
+  /** The answer that is being written, if any. */
+  running: Message | undefined
+  disabled?: boolean
+  /** On the left of the foot. */
+  foot?: ReactNode
+  /** Sends; rejects when the message was not accepted. The text stays until it resolves. */
+  onSend: (text: string) => Promise<void>
+}
+
+/** Where a person writes. What they typed is kept until the server has confirmed it. */
+export function Composer({ chatId, placeholder, running, disabled, foot, onSend }: Props) {
+  const { t } = useLingui()
+  const f = useFormat()
+  const errorText = useErrorText()
+  const [text, setText] = useState(() => readDraft(chatId).text)
+  const [sending, setSending] = useState(false)
+  const [stopping, setStopping] = useState<string | null>(null)
+  const [error, setError] = useState<string | null>(null)
+  const area = useRef<HTMLTextAreaElement>(null)
+
+  useEffect(() => {
+    if (!isTouch()) area.current?.focus({ preventScroll: true })
+  }, [])
+  // Browsers without `field-sizing` grow the field this way.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the text decides the height
+  useEffect(() => {
+    const el = area.current
+    if (!el || CSS.supports('field-sizing', 'content')) return
+    el.style.height = 'auto'
+    el.style.height = `${el.scrollHeight}px`
+  }, [text])
+
+  const change = (next: string) => {
+    setText(next)
+    writeDraft(chatId, { ...readDraft(chatId), text: next })
+  }
+  const empty = text.trim() === ''
+  const blocked = empty || sending || disabled || !!running
+  const send = async () => {
+    if (blocked) return
+    setSending(true)
+    setError(null)
+    try {
+      await onSend(text.trim())
+      setText('')
+    } catch (cause) {
+      setError(errorText(cause))
+    } finally {
+      setSending(false)
+      area.current?.focus({ preventScroll: true })
+    }
+  }
+  const stop = async () => {
+    const run = running?.run
+    if (!run || stopping === run.id) return
+    setStopping(run.id)
+    await stopRun(run.id).catch((cause) => {
+      setStopping(null)
+      setError(errorText(cause))
+    })
+  }
+  const onKey = (e: KeyboardEvent) => {
+    // 229: some input methods do not set isComposing on the key that ends a composition.
+    if (e.nativeEvent.isComposing || e.keyCode === 229) return
+    if (e.key === 'Enter' && !e.shiftKey && !e.altKey && (!isTouch() || e.ctrlKey || e.metaKey)) {
+      e.preventDefault()
+      void send()
+    }
+  }
+  // Escape stops the answer from anywhere on the page, unless something open takes the key.
+  useEffect(() => {
+    if (!running) return
+    const onEscape = (e: globalThis.KeyboardEvent) => {
+      if (e.key === 'Escape' && !e.defaultPrevented && !document.querySelector('[role="dialog"],[role="menu"]')) void stop()
+    }
+    window.addEventListener('keydown', onEscape)
+    return () => window.removeEventListener('keydown', onEscape)
+  })
+
+  const held = running?.run?.held
+  const isStopping = stopping !== null && stopping === running?.run?.id
+  return (
+    <div className="composer-frame">
+      <div className="col">
+        {error && (
+          <Note tone="bad">
+            {error}{' '}
+            <Trans>Your text is kept.</Trans>{' '}
+            {!empty && (
+              <button type="button" className="link-btn" onClick={send}>
+                <Trans>Retry</Trans>
+              </button>
+            )}
+          </Note>
+        )}
+        <form
+          className="composer"
+          onSubmit={(e) => {
+            e.preventDefault()
+            void send()
+          }}
+        >
+          <textarea
+            ref={area}
+            rows={1}
+            aria-label={t`Message`}
+            placeholder={placeholder}
+            value={text}
+            readOnly={sending}
+            onChange={(e) => change(e.target.value)}
+            onKeyDown={onKey}
+          />
+          <div className="composer-foot">
+            {foot}
+            <span className="space" />
+            {running ? (
+              <>
+                <span className="xs t3 tn nw ellipsis">
+                  {isStopping ? (
+                    <Trans>Stopping…</Trans>
+                  ) : held ? (
+                    <Trans>Answering · up to {f.money(held)} held</Trans>
+                  ) : (
+                    <Trans>Answering</Trans>
+                  )}
+                </span>
+                <button type="button" className="send stop" aria-label={t`Stop`} title={t`Stop (Esc)`} aria-disabled={isStopping} onClick={stop} />
+              </>
+            ) : (
+              <button type="submit" className="send" aria-label={t`Send`} aria-disabled={blocked}>
+                <Glyph icon={IconArrowUp} />
+              </button>
+            )}
+          </div>
+        </form>
+      </div>
+    </div>
+  )
+}
+

@@ -1,0 +1,112 @@
+import { Trans, useLingui } from '@lingui/react/macro'
+import { useInfiniteQuery } from '@tanstack/react-query'
+import { useNavigate } from '@tanstack/react-router'
+import { IconEdit, IconSearch } from '@tabler/icons-react'
+import { type KeyboardEvent, useEffect, useId, useMemo, useState } from 'react'
+import { chatsQuery } from '../api/queries'
+import { Glyph } from '../ui/Button'
+import { Dialog } from '../ui/Dialog'
+import { useFormat } from '../ui/format'
+
+interface Choice {
+  id: string | undefined
+  title: string
+  note: string
+}
+
+function Search({ onClose }: { onClose: () => void }) {
+  const { t } = useLingui()
+  const f = useFormat()
+  const navigate = useNavigate()
+  const listId = useId()
+  const [search, setSearch] = useState('')
+  const [active, setActive] = useState(0)
+  const { data, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(chatsQuery)
+  // Searching means all chats, so the rest of the list is fetched page by page while the palette is open.
+  useEffect(() => {
+    if (search && hasNextPage && !isFetchingNextPage) void fetchNextPage()
+  }, [search, hasNextPage, isFetchingNextPage, fetchNextPage])
+  const shown = useMemo(() => {
+    const words = search.toLowerCase().split(/\s+/).filter(Boolean)
+    const rows = data?.pages.flatMap((page) => page.items) ?? []
+    const found: Choice[] = rows
+      .filter((row) => words.every((word) => row.title.toLowerCase().includes(word)))
+      .slice(0, 50)
+      .map((row) => ({ id: row.id, title: row.title || t`New chat`, note: f.date(row.updated_at) }))
+    return words.length > 0 ? found : [{ id: undefined, title: t`New chat`, note: 'Ctrl Shift O' }, ...found]
+  }, [data, search, t, f])
+  const choose = (choice: Choice | undefined) => {
+    if (!choice) return
+    onClose()
+    void (choice.id ? navigate({ to: '/c/$chatId', params: { chatId: choice.id } }) : navigate({ to: '/' }))
+  }
+  const onKey = (e: KeyboardEvent) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[e.key]
+    if (step) {
+      e.preventDefault()
+      const next = Math.max(0, Math.min(shown.length - 1, active + step))
+      setActive(next)
+      document.getElementById(`${listId}-${next}`)?.scrollIntoView({ block: 'nearest' })
+    } else if (e.key === 'Enter' && !e.nativeEvent.isComposing) {
+      e.preventDefault()
+      choose(shown[active])
+    }
+  }
+  return (
+    <>
+      <div className="input soft">
+        <Glyph icon={IconSearch} small />
+        <input
+          data-autofocus
+          role="combobox"
+          aria-expanded
+          aria-controls={listId}
+          aria-activedescendant={shown[active] ? `${listId}-${active}` : undefined}
+          aria-label={t`Search chats`}
+          placeholder={t`Search chats by title`}
+          value={search}
+          onChange={(e) => {
+            setSearch(e.target.value)
+            setActive(0)
+          }}
+          onKeyDown={onKey}
+        />
+      </div>
+      <div className="palette-list" id={listId} role="listbox" aria-label={t`Chats`} tabIndex={-1}>
+        {shown.map((choice, i) => (
+          // biome-ignore lint/a11y/useKeyWithClickEvents: the search field handles the keys of the whole list
+          <div
+            key={choice.id ?? 'new'}
+            id={`${listId}-${i}`}
+            role="option"
+            tabIndex={-1}
+            aria-selected={i === active}
+            className={i === active ? 'opt active' : 'opt'}
+            style={{ height: 40, background: i === active ? undefined : 'none' }}
+            onMouseMove={() => setActive(i)}
+            onClick={() => choose(choice)}
+          >
+            {!choice.id && <Glyph icon={IconEdit} small />}
+            <span className="ellipsis space">{choice.title}</span>
+            <span className="price">{choice.note}</span>
+          </div>
+        ))}
+        {shown.length === 0 && (
+          <p className="t3 sm" style={{ padding: '14px 10px' }}>
+            <Trans>No chat has these words in its title.</Trans>
+          </p>
+        )}
+      </div>
+    </>
+  )
+}
+
+/** Ctrl K: finds a chat by its title. */
+export function Palette({ open, onClose }: { open: boolean; onClose: () => void }) {
+  const { t } = useLingui()
+  return (
+    <Dialog title={t`Search chats`} open={open} onClose={onClose} size={520}>
+      {open && <Search onClose={onClose} />}
+    </Dialog>
+  )
+}

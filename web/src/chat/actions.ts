@@ -1,0 +1,78 @@
+// What a person can do in a chat, and what it changes in the cached chat.
+import { del, patch, post } from '../api/client'
+import { chatQuery, chatsQuery, queryClient } from '../api/queries'
+import { updateChatRow } from '../api/feed'
+import type { Chat, ChatRow, Message, RunReply, SendReply, SendRequest } from '../api/types'
+
+function editChat(chatId: string, edit: (chat: Chat) => Chat): void {
+  queryClient.setQueryData(chatQuery(chatId).queryKey, (chat: Chat | undefined) => chat && edit(chat))
+}
+
+/** Puts messages into the cached chat, replacing those it already has, and makes `currentId` the shown leaf. */
+export function putMessages(chatId: string, messages: Message[], currentId?: string): void {
+  editChat(chatId, (chat) => {
+    const fresh = new Map(messages.map((m) => [m.id, m]))
+    const kept = chat.messages.map((m) => {
+      const next = fresh.get(m.id)
+      if (next) fresh.delete(m.id)
+      return next ?? m
+    })
+    return { ...chat, messages: [...kept, ...fresh.values()], current_id: currentId ?? chat.current_id }
+  })
+}
+
+/** Sends a message; the chat is made with it when it is the first one. */
+export async function sendMessage(chatId: string, request: SendRequest): Promise<SendReply> {
+  const sent = await post<SendReply>(`/chats/${chatId}/messages`, request)
+  const query = chatQuery(chatId)
+  const now = sent.user.created_at
+  if (!queryClient.getQueryData(query.queryKey)) {
+    const chat: Chat = { id: chatId, title: '', created_at: now, updated_at: now, current_id: null, messages: [] }
+    queryClient.setQueryData(query.queryKey, chat)
+  }
+  putMessages(chatId, [sent.user, sent.reply], sent.reply.id)
+  const title = queryClient.getQueryData<Chat>(query.queryKey)?.title ?? ''
+  updateChatRow({ id: chatId, title, updated_at: new Date().toISOString(), running: true, deleted: false })
+  return sent
+}
+
+export async function regenerate(chatId: string, messageId: string, replyId: string, model: string): Promise<void> {
+  const { reply } = await post<RunReply>(`/chats/${chatId}/messages/${messageId}/regenerate`, { reply_id: replyId, model })
+  putMessages(chatId, [reply], reply.id)
+}
+
+export async function continueAnswer(chatId: string, messageId: string): Promise<void> {
+  const { reply } = await post<RunReply>(`/chats/${chatId}/messages/${messageId}/continue`)
+  putMessages(chatId, [reply], reply.id)
+}
+
+export const stopRun = (runId: string) => post<void>(`/runs/${runId}/stop`)
+
+/** Shows another branch at once and remembers it on the server; a failure only means it is not remembered. */
+export function showBranch(chatId: string, leafId: string): void {
+  editChat(chatId, (chat) => ({ ...chat, current_id: leafId }))
+  void patch(`/chats/${chatId}`, { current_id: leafId }).catch(() => {})
+}
+
+export async function renameChat(chatId: string, title: string): Promise<void> {
+  editChat(chatId, (chat) => ({ ...chat, title }))
+  const row = await patch<ChatRow>(`/chats/${chatId}`, { title })
+  updateChatRow({ ...row, deleted: false })
+}
+
+/** Takes the chat from the list at once; puts it back when the server refuses. */
+export async function deleteChat(row: ChatRow): Promise<void> {
+  updateChatRow({ ...row, deleted: true })
+  try {
+    await del(`/chats/${row.id}`)
+  } catch (error) {
+    updateChatRow({ ...row, deleted: false })
+    throw error
+  }
+}
+
+export async function restoreChat(chatId: string): Promise<void> {
+  const row = await post<ChatRow>(`/chats/${chatId}/restore`)
+  updateChatRow({ ...row, deleted: false })
+  await queryClient.invalidateQueries({ queryKey: chatsQuery.queryKey })
+}

@@ -1,0 +1,90 @@
+import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react'
+
+/** This near to the end counts as the end. */
+const nearEnd = 32
+
+/**
+ * Keeps the thread at its end while the person is there. What lets go is what the person does (wheel, key, finger,
+ * scroll bar), never a distance: content that grows fast must not be taken for somebody scrolling.
+ */
+export function useScroll(scroller: RefObject<HTMLElement | null>, height: number, key: string) {
+  const following = useRef(true)
+  const [away, setAway] = useState(false)
+
+  const toEnd = useCallback(() => {
+    const el = scroller.current
+    if (el) el.scrollTop = el.scrollHeight
+  }, [scroller])
+
+  const set = useCallback((follow: boolean) => {
+    following.current = follow
+    setAway(!follow)
+  }, [])
+
+  const jump = useCallback(() => {
+    set(true)
+    toEnd()
+  }, [set, toEnd])
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another chat starts at its end
+  useLayoutEffect(() => jump(), [key, jump])
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the height is the reason to run
+  useLayoutEffect(() => {
+    if (following.current) toEnd()
+  }, [height, toEnd])
+
+  useEffect(() => {
+    const el = scroller.current
+    if (!el) return
+    let touchY = 0
+    let dragging = false
+    let last = el.scrollTop
+    const release = () => {
+      if (el.scrollHeight > el.clientHeight + nearEnd) set(false)
+    }
+    const onWheel = (e: WheelEvent) => e.deltaY < 0 && release()
+    const onKey = (e: KeyboardEvent) => ['ArrowUp', 'PageUp', 'Home'].includes(e.key) && release()
+    const onTouchStart = (e: TouchEvent) => {
+      touchY = e.touches[0]?.clientY ?? 0
+    }
+    const onTouchMove = (e: TouchEvent) => {
+      if ((e.touches[0]?.clientY ?? 0) > touchY + 4) release()
+    }
+    // The scroll bar itself: the press lands on the scroller, not on what it holds.
+    const onDown = (e: PointerEvent) => {
+      dragging = e.target === el
+    }
+    const onUp = () => {
+      dragging = false
+    }
+    const onScroll = () => {
+      const gap = el.scrollHeight - el.scrollTop - el.clientHeight
+      if (dragging && el.scrollTop < last) release()
+      else if (!following.current && el.scrollTop > last && gap <= nearEnd) set(true)
+      last = el.scrollTop
+    }
+    // A smaller window (a phone's keyboard) must not hide the end.
+    const resized = new ResizeObserver(() => following.current && toEnd())
+    resized.observe(el)
+    el.addEventListener('wheel', onWheel, { passive: true })
+    el.addEventListener('keydown', onKey)
+    el.addEventListener('touchstart', onTouchStart, { passive: true })
+    el.addEventListener('touchmove', onTouchMove, { passive: true })
+    el.addEventListener('pointerdown', onDown)
+    window.addEventListener('pointerup', onUp)
+    el.addEventListener('scroll', onScroll, { passive: true })
+    return () => {
+      resized.disconnect()
+      el.removeEventListener('wheel', onWheel)
+      el.removeEventListener('keydown', onKey)
+      el.removeEventListener('touchstart', onTouchStart)
+      el.removeEventListener('touchmove', onTouchMove)
+      el.removeEventListener('pointerdown', onDown)
+      window.removeEventListener('pointerup', onUp)
+      el.removeEventListener('scroll', onScroll)
+    }
+  }, [scroller, set, toEnd])
+
+  return { away, jump }
+}

@@ -1,0 +1,78 @@
+import { Trans, useLingui } from '@lingui/react/macro'
+import { useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
+import { IconArrowLeft, IconChartBar, IconKey, IconPlugConnected, IconSun, IconUserCircle, IconUsers } from '@tabler/icons-react'
+import type { ReactNode } from 'react'
+import { meQuery } from '../api/queries'
+import { Glyph, type Icon } from '../ui/Button'
+import { useSidebar } from '../ui/sidebar'
+
+type Page = 'profile' | 'appearance' | 'api-key' | 'connections' | 'users' | 'usage'
+
+function Item({ to, icon, children }: { to: Page; icon: Icon; children: ReactNode }) {
+  const { closeDrawer } = useSidebar()
+  return (
+    <li>
+      <Link to={`/settings/${to}`} className="nav" onClick={closeDrawer}>
+        <Glyph icon={icon} />
+        <span className="ellipsis">{children}</span>
+      </Link>
+    </li>
+  )
+}
+
+/** The sidebar of the settings. What only admins may do is not shown to others. */
+export function SettingsNav({ version }: { version: string }) {
+  const { t } = useLingui()
+  const { closeDrawer } = useSidebar()
+  const { data: me } = useQuery(meQuery)
+  return (
+    <>
+      <div style={{ padding: '8px 0 0' }}>
+        <Link to="/" className="nav" activeProps={{ 'aria-current': undefined }} onClick={closeDrawer}>
+          <Glyph icon={IconArrowLeft} />
+          <span>
+            <Trans>Back to chat</Trans>
+          </span>
+        </Link>
+      </div>
+      <nav className="nav-list" aria-label={t`Settings`}>
+        <h2 className="cap">
+          <Trans>Personal</Trans>
+        </h2>
+        <ul>
+          <Item to="profile" icon={IconUserCircle}>
+            <Trans>Profile</Trans>
+          </Item>
+          <Item to="appearance" icon={IconSun}>
+            <Trans>Appearance</Trans>
+          </Item>
+          <Item to="api-key" icon={IconKey}>
+            <Trans>API key</Trans>
+          </Item>
+        </ul>
+        {me?.role === 'admin' && (
+          <>
+            <h2 className="cap">
+              <Trans>Workspace</Trans>
+            </h2>
+            <ul>
+              <Item to="connections" icon={IconPlugConnected}>
+                <Trans>Connections</Trans>
+              </Item>
+              <Item to="users" icon={IconUsers}>
+                <Trans>Users</Trans>
+              </Item>
+              <Item to="usage" icon={IconChartBar}>
+                <Trans>Usage</Trans>
+              </Item>
+            </ul>
+          </>
+        )}
+      </nav>
+      <div className="xs t3" style={{ padding: 8 }}>
+        <Trans>Release {version}</Trans>
+      </div>
+    </>
+  )
+}

@@ -1,0 +1,87 @@
+// Numbers and times for people, in the page's language.
+import { useLingui } from '@lingui/react'
+import { useMemo } from 'react'
+import type { Locale } from '../api/types'
+import * as money from './money'
+
+/** `3,912` up to 9,999, then `48.2k` and `18.2M`; in Polish `3912`, `48,2 tys.`, `18,2 mln`. */
+export function tokenCount(count: number, locale: Locale): string {
+  if (count < 10_000) return locale === 'pl' ? String(count) : count.toLocaleString('en-US')
+  const million = count >= 999_950
+  const tenths = Math.round(count / (million ? 100_000 : 100)) / 10
+  const text = tenths.toLocaleString(locale === 'pl' ? 'pl-PL' : 'en-US', { maximumFractionDigits: 1 })
+  if (locale === 'pl') return `${text}\u00a0${million ? 'mln' : 'tys.'}`
+  return text + (million ? 'M' : 'k')
+}
+
+/** A whole number with its thousands; Polish groups from 10 000. */
+export function wholeNumber(count: number, locale: Locale): string {
+  return count.toLocaleString(locale === 'pl' ? 'pl-PL' : 'en-US', { useGrouping: locale === 'pl' ? 'min2' : true })
+}
+
+/** `6.2 s`, `48 s`, `3 min 05 s`. */
+export function duration(milliseconds: number, locale: Locale): string {
+  const seconds = Math.max(0, milliseconds) / 1000
+  if (seconds < 10) {
+    return `${seconds.toLocaleString(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 })}\u00a0s`
+  }
+  if (seconds < 60) return `${Math.round(seconds)}\u00a0s`
+  const whole = Math.round(seconds)
+  return `${Math.floor(whole / 60)}\u00a0min\u00a0${String(whole % 60).padStart(2, '0')}\u00a0s`
+}
+
+const day = 24 * 60 * 60 * 1000
+const startOfDay = (time: Date) => new Date(time.getFullYear(), time.getMonth(), time.getDate()).getTime()
+
+/** Days between two moments by the calendar of this browser. */
+export function daysAgo(time: Date, now: Date): number {
+  return Math.round((startOfDay(now) - startOfDay(time)) / day)
+}
+
+function formatter(locale: Locale) {
+  const tag = locale === 'pl' ? 'pl-PL' : 'en-GB'
+  const clock = new Intl.DateTimeFormat(tag, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
+  const clockSeconds = new Intl.DateTimeFormat(tag, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' })
+  const shortDate = new Intl.DateTimeFormat(tag, { day: 'numeric', month: 'short' })
+  const longDate = new Intl.DateTimeFormat(tag, { day: 'numeric', month: 'long', year: 'numeric' })
+  const full = new Intl.DateTimeFormat(tag, { dateStyle: 'medium', timeStyle: 'short', hourCycle: 'h23' })
+  const utc = new Intl.DateTimeFormat(tag, {
+    day: 'numeric',
+    month: 'short',
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+    timeZone: 'UTC',
+  })
+  const month = new Intl.DateTimeFormat(tag, { month: 'long', year: 'numeric', timeZone: 'UTC' })
+  const monthOnly = new Intl.DateTimeFormat(tag, { month: 'long', timeZone: 'UTC' })
+  const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
+  return {
+    locale,
+    money: (amount: string | null) => money.listMoney(amount, locale),
+    shortMoney: (amount: string | null) => money.shortMoney(amount, locale),
+    plainMoney: (amount: string | null) => money.plainMoney(amount, locale),
+    tokens: (count: number) => tokenCount(count, locale),
+    number: (count: number) => wholeNumber(count, locale),
+    duration: (ms: number) => duration(ms, locale),
+    time: (iso: string | Date) => clock.format(new Date(iso)),
+    timeSeconds: (iso: string | Date) => clockSeconds.format(new Date(iso)),
+    date: (iso: string) => shortDate.format(new Date(iso)),
+    longDate: (iso: string) => longDate.format(new Date(iso)),
+    dateTime: (iso: string) => full.format(new Date(iso)),
+    /** `1 Dec, 00:00 UTC`: for moments that are defined in UTC. */
+    utcTime: (iso: string) => `${utc.format(new Date(iso))} UTC`,
+    /** `November 2026` from `2026-11`. */
+    month: (period: string) => capital(month.format(new Date(`${period}-01T00:00:00Z`))),
+    monthName: (period: string) => capital(monthOnly.format(new Date(`${period}-01T00:00:00Z`))),
+  }
+}
+
+export type Format = ReturnType<typeof formatter>
+
+/** The formatters of the page's language. */
+export function useFormat(): Format {
+  const { i18n } = useLingui()
+  const locale: Locale = i18n.locale === 'pl' ? 'pl' : 'en'
+  return useMemo(() => formatter(locale), [locale])
+}
