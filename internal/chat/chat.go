@@ -147,21 +147,12 @@ func (c *Chats) purgeForever() {
 	}
 }
 
-// Close lets runs finish until ctx ends, then breaks them off, keeping what they wrote. No run starts any more.
-func (c *Chats) Close(ctx context.Context) {
+// Close breaks off the runs that are still going, keeping what they wrote, and waits until that is stored. No run starts
+// any more. To let runs finish first, drain the meter.
+func (c *Chats) Close() {
 	c.mu.Lock()
 	c.closed = true
-	waiting := make([]*liveRun, 0, len(c.live))
-	for _, r := range c.live {
-		waiting = append(waiting, r)
-	}
 	c.mu.Unlock()
-	for _, r := range waiting {
-		select {
-		case <-r.ended:
-		case <-ctx.Done():
-		}
-	}
 	c.cancel(errClosing)
 	c.work.Wait()
 	c.feeds.close()

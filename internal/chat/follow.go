@@ -72,3 +72,9 @@ func (c *Chats) sendDone(ctx context.Context, userID, runID string, send func(Ev
 	}
 	return send(Event{Done: &m})
 }
+
+// Find returns fault.NotFound unless the user has the run.
+func (c *Chats) Find(ctx context.Context, userID, runID string) error {
+	_, err := c.ended(ctx, userID, runID)
+	return err
+}

@@ -111,8 +111,9 @@ func (c *Chats) start(r *liveRun, call *meter.Call) {
 	r.cancel = cancel
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	if c.closed { // Close does not wait for it: its intent and its run are found by the next start
 		cancel(errClosing)
+		return
 	}
 	c.live[r.run.ID] = r
 	c.work.Go(func() { c.execute(ctx, r, call) })

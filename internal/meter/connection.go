@@ -76,13 +76,16 @@ func (c *connections) load(ctx context.Context) error {
 		}
 		return err
 	})
-	if !errors.Is(err, sqldb.ErrNoRows) || c.initial.Key == "" {
-		if errors.Is(err, sqldb.ErrNoRows) {
-			return nil
-		}
-		return err
+	switch {
+	case fault.Is(err, fault.Unavailable):
+		c.m.log.Error("the saved key cannot be opened; an admin must enter it again in Settings → Connections", "err", err)
+		return nil
+	case errors.Is(err, sqldb.ErrNoRows) && c.initial.Key != "":
+		return c.use(ctx, c.initial.BaseURL, c.initial.Key, Environment)
+	case errors.Is(err, sqldb.ErrNoRows):
+		return nil
 	}
-	return c.use(ctx, c.initial.BaseURL, c.initial.Key, Environment)
+	return err
 }
 
 // row reads one connection and opens its key.

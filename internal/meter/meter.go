@@ -32,6 +32,9 @@ type Options struct {
 	KeyFile string
 	// Initial is used when nothing is saved yet, and for the base URL beside a KeyFile.
 	Initial Connection
+	// DataDir is where the database lies. Below MinFree bytes of free disk there, no new call is accepted.
+	DataDir string
+	MinFree int64
 	// At is called at named points of a call, for tests that kill the process there; nil means not at all.
 	At func(point string)
 }
@@ -44,12 +47,15 @@ type Meter struct {
 	log    *slog.Logger
 	markup money.Markup
 	at     func(string)
+	disk   disk
 
 	llm    *openai.Client
 	router *openrouter.Client
 	conns  *connections
 	models *catalogue
 	users  *externalUsers
+
+	traffic traffic
 
 	ctx    context.Context // ends the background work
 	cancel context.CancelFunc
@@ -66,7 +72,7 @@ func Open(ctx context.Context, o Options) (*Meter, error) {
 	}
 	background, cancel := context.WithCancel(context.Background())
 	m := &Meter{
-		db: o.DB, ledger: o.Ledger, sealer: o.Sealer, log: o.Log, markup: o.Markup, at: o.At,
+		db: o.DB, ledger: o.Ledger, sealer: o.Sealer, log: o.Log, markup: o.Markup, at: o.At, disk: disk{o.DataDir, o.MinFree},
 		llm: openai.NewClient(), router: openrouter.New(&http.Client{Timeout: 30 * time.Second}),
 		users: &externalUsers{pseudonyms: map[string]string{}, unlearned: map[string]bool{}},
 		ctx:   background, cancel: cancel, wake: make(chan struct{}, 1),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 
 	"mai/internal/fault"
 	"mai/internal/ledger"
@@ -79,6 +80,9 @@ func ruleOf(field string) fieldRule {
 
 // Prepare checks and prices a request. It may fetch the model list.
 func (m *Meter) Prepare(ctx context.Context, r Request) (*Call, error) {
+	if err := errors.Join(m.traffic.open(), m.disk.check()); err != nil {
+		return nil, err
+	}
 	for name := range r.Body {
 		if ruleOf(name) == refused {
 			return nil, fault.New(fault.Invalid, "The field %q cannot be priced here yet and is not accepted. Leave it out.", name)
@@ -242,6 +246,11 @@ func (m *Meter) Reserve(tx *sqldb.Tx, c *Call) error {
 		ID: c.IntentID, Kind: r.Kind, UserID: r.UserID, TeamID: r.TeamID, APIKeyID: r.APIKeyID, Model: c.Model.ID,
 		KeyHash: c.conn.Hash, Markup: m.markup, AtMostCost: atMost, MaxTokens: c.maxTokens,
 	})
+}
+
+// ReserveNow is Reserve in a transaction of its own.
+func (m *Meter) ReserveNow(ctx context.Context, c *Call) error {
+	return m.db.Write(ctx, func(tx *sqldb.Tx) error { return m.Reserve(tx, c) })
 }
 
 // shorten lowers maxTokens until the call fits into room, but not below what is worth starting with.

@@ -64,6 +64,8 @@ type outcome struct {
 // Run sends a reserved call and ends its intent, whatever happens. Cancelling ctx drops the upstream connection; the
 // cost is then asked for later. When the process dies inside Run, the next start goes on from what is stored.
 func (m *Meter) Run(ctx context.Context, c *Call, sink Sink) Result {
+	m.traffic.enter()
+	defer m.traffic.leave()
 	var o outcome
 	m.at("send.before")
 	body, err := c.body()
@@ -227,7 +229,7 @@ func (m *Meter) explain(ctx context.Context, err error) error {
 	case errors.Is(context.Cause(ctx), ErrStopped):
 		return ErrStopped
 	case ctx.Err() != nil:
-		return fault.Wrap(fault.Unavailable, context.Cause(ctx), "The answer was broken off because the server is stopping. What was written is kept.")
+		return fault.Wrap(fault.Unavailable, context.Cause(ctx), "The answer was broken off: the caller went away, or the server is stopping. What was written is kept.")
 	case errors.Is(err, openai.ErrStalled):
 		return fault.Wrap(fault.Upstream, err, "The model stopped sending. What was written is kept; continue or try again.")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

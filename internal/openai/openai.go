@@ -1,11 +1,10 @@
 // Package openai speaks the chat-completions wire format as OpenRouter does: the reader of a stream, the few fields of
 // a reply that we need, and the client that sends a request and says whether anything of it left.
 //
-// Requests and replies are passed on as bytes; only what is needed is decoded, and a cost keeps its text.
+// Replies are passed on as bytes; only what is needed is decoded, and a cost keeps its text.
 package openai
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -91,26 +90,31 @@ func ParseReply(data []byte) (Reply, error) {
 	return r, nil
 }
 
-// WithCharge returns the reply's JSON with the cost replaced by what the client pays, without the details of the cost,
-// and without touching anything else.
+// WithCharge returns the reply's JSON with the cost replaced by what the client pays, without the details of the cost.
 func (r Reply) WithCharge(charge money.Amount) ([]byte, error) {
-	reply := map[string]json.RawMessage{}
-	if err := json.Unmarshal(r.Data, &reply); err != nil {
-		return nil, fmt.Errorf("parse reply: %w", err)
+	return r.replaceCost(json.RawMessage(charge.String()))
+}
+
+// WithoutCost is WithCharge for a charge that is not known.
+func (r Reply) WithoutCost() ([]byte, error) { return r.replaceCost(nil) }
+
+func (r Reply) replaceCost(charge json.RawMessage) ([]byte, error) {
+	var reply, usage map[string]json.RawMessage
+	err := json.Unmarshal(r.Data, &reply)
+	if err == nil {
+		err = json.Unmarshal(reply["usage"], &usage)
 	}
-	usage := map[string]json.RawMessage{}
-	if err := json.Unmarshal(reply["usage"], &usage); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("parse usage: %w", err)
 	}
-	usage["cost"] = json.RawMessage(charge.String())
-	delete(usage, "cost_details")
-	delete(usage, "is_byok")
-	text, err := json.Marshal(usage)
-	if err != nil {
+	for _, name := range []string{"cost", "cost_details", "is_byok"} {
+		delete(usage, name)
+	}
+	if charge != nil {
+		usage["cost"] = charge
+	}
+	if reply["usage"], err = json.Marshal(usage); err != nil {
 		return nil, fmt.Errorf("write usage: %w", err)
 	}
-	if i := bytes.LastIndex(r.Data, reply["usage"]); i >= 0 {
-		return append(append(bytes.Clone(r.Data[:i]), text...), r.Data[i+len(reply["usage"]):]...), nil
-	}
-	return nil, errors.New("usage is not in the reply")
+	return json.Marshal(reply)
 }

@@ -41,9 +41,9 @@ func explainJSON(err error) error {
 	}
 	if bad, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if bad.Field == "" {
-			return fault.Wrap(fault.Invalid, err, "The request must be a JSON object, not a %s.", bad.Value)
+			return fault.Wrap(fault.Invalid, err, "The request must be a JSON object; it is of the kind %s.", bad.Value)
 		}
-		return fault.Wrap(fault.Invalid, err, "The field %q cannot be a %s. Send the kind of value that the API's description names.", bad.Field, bad.Value)
+		return fault.Wrap(fault.Invalid, err, "The field %q cannot be of the kind %s. Send what the API's description names.", bad.Field, bad.Value)
 	}
 	if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		return fault.Wrap(fault.Invalid, err, "There is no field %s here. Leave it out, or check how it is spelt.", field)

@@ -22,17 +22,20 @@ type Events struct {
 }
 
 // NewEvents begins the reply with a stream of events. Errors found before that can still be replied as usual.
-func NewEvents(w http.ResponseWriter, _ *http.Request) (*Events, error) {
+func NewEvents(w http.ResponseWriter) (*Events, error) {
 	e := &Events{w: w, rc: http.NewResponseController(w)}
-	if err := e.rc.SetWriteDeadline(time.Now().Add(slowest)); err != nil {
-		return nil, fmt.Errorf("begin an event stream: %w", err)
+	if err := e.rc.SetWriteDeadline(time.Time{}); err != nil {
+		return nil, fmt.Errorf("this connection cannot carry an event stream: %w", err)
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // asks proxies to pass events on at once
 	w.WriteHeader(http.StatusOK)
-	return e, e.write("retry: 1000\n\n")
+	if err := e.write("retry: 1000\n\n"); err != nil { // milliseconds until a reader that was cut off comes back
+		return nil, err
+	}
+	return e, nil
 }
 
 // Send sends one event. id is what the reader presents as Last-Event-ID when it comes back; "" leaves it as it was.

@@ -94,4 +94,3 @@ func AccessLog(log *slog.Logger, next http.Handler) http.Handler {
 		tracked.begin() // net/http replies 200 for a handler that wrote nothing
 	})
 }
-

@@ -25,8 +25,8 @@ type UI struct {
 
 // uiFile is a file that can be asked for, and in which forms it is there.
 type uiFile struct {
-	etag      string // without quotes
-	encodings map[string]string
+	etag      string            // without quotes
+	encodings map[string]string // the file's own path under "identity", those of its compressed forms under br and gzip
 }
 
 // index is the page that every page of the UI begins with.
@@ -90,21 +90,24 @@ func (ui *UI) serve(w http.ResponseWriter, r *http.Request) error {
 	return ui.send(w, r, name, file)
 }
 
-func (ui *UI) send(w http.ResponseWriter, r *http.Request, name string, file uiFile) (err error) {
+func (ui *UI) send(w http.ResponseWriter, r *http.Request, name string, file uiFile) error {
 	encoding := chooseEncoding(r.Header.Values("Accept-Encoding"), file.encodings)
 	body, err := ui.files.Open(file.encodings[encoding])
 	if err != nil {
 		return fmt.Errorf("open a file of the UI: %w", err)
 	}
 	defer func() { _ = body.Close() }() // it was only read
-	seeker, ok := body.(io.ReadSeeker)
 	info, err := body.Stat()
-	if err != nil || !ok {
-		return fmt.Errorf("read %s of the UI: %w", name, err)
+	if err != nil {
+		return fmt.Errorf("read a file of the UI: %w", err)
+	}
+	seeker, ok := body.(io.ReadSeeker)
+	if !ok {
+		return fmt.Errorf("read a file of the UI: %T cannot seek", body)
 	}
 	h := w.Header()
 	h.Set("Content-Type", contentType(name))
-	h.Set("Cache-Control", "no-cache")
+	h.Set("Cache-Control", "no-cache") // ask each time whether it has changed
 	if strings.HasPrefix(name, hashed) {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}

@@ -1,7 +1,6 @@
 import { useLingui } from '@lingui/react'
 import { Trans } from '@lingui/react/macro'
 import { IconLockOpen } from '@tabler/icons-react'
-import { instanceQuery, meQuery, queryClient } from '../api/queries'
 import type { Instance, Locale } from '../api/types'
 import { chooseLocale } from '../ui/i18n'
 import { Logo } from '../ui/Logo'
@@ -34,12 +33,6 @@ export function EncryptionNote({ instance }: { instance: Instance }) {
       <Trans>This address uses plain HTTP. Add a domain before you invite others.</Trans>
     </Note>
   )
-}
-
-/** After signing in, nothing of whoever was here before may stay. */
-export async function enter(): Promise<void> {
-  queryClient.clear()
-  await Promise.all([queryClient.fetchQuery(instanceQuery), queryClient.fetchQuery(meQuery)])
 }
 
 export const validEmail = (text: string) => /^[^\s@]+@[^\s@]+$/.test(text.trim())

@@ -1,26 +1,15 @@
 import { Trans } from '@lingui/react/macro'
 import { useQuery } from '@tanstack/react-query'
-import { useNavigate } from '@tanstack/react-router'
-import { useEffect } from 'react'
 import './auth.css'
-import { post } from '../api/client'
-import { instanceQuery, meQuery, queryClient } from '../api/queries'
+import { instanceQuery, meQuery } from '../api/queries'
+import { leaveSession } from '../api/session'
 import { Button } from '../ui/Button'
 import { AuthBrand, LanguageSwitch } from './AuthParts'
 
 /** Shown until an admin approves the account; it opens by itself then. */
 export function PendingPage() {
-  const navigate = useNavigate()
   const { data: instance } = useQuery(instanceQuery)
-  const { data: me } = useQuery({ ...meQuery, refetchInterval: 10_000 })
-  useEffect(() => {
-    if (me === null || (me && me.role !== 'pending')) void navigate({ to: '/' })
-  }, [me, navigate])
-  const leave = async () => {
-    await post('/auths/signout').catch(() => {})
-    queryClient.clear()
-    await navigate({ to: '/signin' })
-  }
+  useQuery({ ...meQuery, refetchInterval: 10_000 })
   return (
     <div className="center-page">
       <main className="auth-form">
@@ -32,7 +21,7 @@ export function PendingPage() {
           <Trans>An admin has to approve it. This page opens by itself when that is done.</Trans>
         </p>
         <div>
-          <Button onClick={leave}>
+          <Button onClick={leaveSession}>
             <Trans>Sign out</Trans>
           </Button>
         </div>

@@ -1,16 +1,18 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { useQuery } from '@tanstack/react-query'
-import { Link, useNavigate } from '@tanstack/react-router'
+import { Link } from 'wouter'
+import { navigate } from 'wouter/use-browser-location'
 import { type FormEvent, useState } from 'react'
 import './auth.css'
 import { post } from '../api/client'
 import { instanceQuery, meQuery, queryClient } from '../api/queries'
+import { enterSession } from '../api/session'
 import type { Session } from '../api/types'
 import { Button } from '../ui/Button'
 import { useErrorText } from '../ui/errors'
 import { Field, PasswordField } from '../ui/Field'
 import { Note } from '../ui/Note'
-import { AuthBrand, EncryptionNote, enter, LanguageSwitch, shortestPassword, validEmail } from './AuthParts'
+import { AuthBrand, EncryptionNote, LanguageSwitch, shortestPassword, validEmail } from './AuthParts'
 
 function Steps() {
   return (
@@ -63,7 +65,6 @@ function Steps() {
 /** Registration: of the first person, who becomes the admin, or of anybody where sign-up is open. */
 export function SetupPage() {
   const { t } = useLingui()
-  const navigate = useNavigate()
   const errorText = useErrorText()
   const { data: instance } = useQuery(instanceQuery)
   const [form, setForm] = useState(() => ({
@@ -98,9 +99,9 @@ export function SetupPage() {
         password: form.password,
         ...(needsToken && { setup_token: form.token.trim() }),
       })
-      await enter()
+      await enterSession()
       const me = queryClient.getQueryData(meQuery.queryKey)
-      await navigate({ to: me?.role === 'pending' ? '/pending' : first && !me?.connected ? '/settings/connections' : '/' })
+      navigate(first && !me?.connected ? '/settings/connections' : '/')
     } catch (cause) {
       setError(errorText(cause))
       setBusy(false)
@@ -174,7 +175,7 @@ export function SetupPage() {
           ) : (
             <>
               <Trans>You have an account?</Trans>{' '}
-              <Link to="/signin">
+              <Link href="/signin">
                 <Trans>Sign in</Trans>
               </Link>
             </>

@@ -1,27 +1,21 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { useQuery } from '@tanstack/react-query'
-import { Link, useNavigate, useSearch } from '@tanstack/react-router'
+import { Link } from 'wouter'
 import { type FormEvent, useState } from 'react'
 import './auth.css'
 import { post } from '../api/client'
 import { instanceQuery } from '../api/queries'
+import { enterSession } from '../api/session'
 import type { Session } from '../api/types'
 import { Button } from '../ui/Button'
 import { useErrorText } from '../ui/errors'
 import { Field, PasswordField } from '../ui/Field'
 import { Note } from '../ui/Note'
-import { AuthBrand, EncryptionNote, enter, LanguageSwitch } from './AuthParts'
-
-/** Only a path of this site may follow the sign-in. */
-export function safePath(next: unknown): string {
-  return typeof next === 'string' && /^\/(?![/\\])/.test(next) ? next : '/'
-}
+import { AuthBrand, EncryptionNote, LanguageSwitch } from './AuthParts'
 
 export function SignInPage() {
   const { t } = useLingui()
-  const navigate = useNavigate()
   const errorText = useErrorText()
-  const { next } = useSearch({ strict: false }) as { next?: string }
   const { data: instance } = useQuery(instanceQuery)
   const [email, setEmail] = useState('')
   const [password, setPassword] = useState('')
@@ -33,8 +27,7 @@ export function SignInPage() {
     setError(null)
     try {
       await post<Session>('/auths/signin', credentials)
-      await enter()
-      await navigate({ to: safePath(next) })
+      await enterSession()
     } catch (cause) {
       setError(errorText(cause))
       setBusy(false)
@@ -85,7 +78,7 @@ export function SignInPage() {
           </Button>
           <p className="xs t3">
             {instance.signup_open ? (
-              <Link to="/setup">
+              <Link href="/setup">
                 <Trans>Create an account</Trans>
               </Link>
             ) : (

@@ -1,11 +1,12 @@
 import { Trans } from '@lingui/react/macro'
-import { Link } from '@tanstack/react-router'
+import { Component, type ReactNode } from 'react'
+import { Link } from 'wouter'
 import { Button } from '../ui/Button'
 import { useErrorText } from '../ui/errors'
 
 export function NotFound() {
   return (
-    <main className="center-page">
+    <div className="center-page">
       <div style={{ display: 'grid', gap: 12, maxWidth: 384 }}>
         <h1>
           <Trans>There is no such page</Trans>
@@ -14,12 +15,12 @@ export function NotFound() {
           <Trans>The address may be mistyped, or the page was removed.</Trans>
         </p>
         <div>
-          <Link to="/" className="btn">
+          <Link href="/" className="btn">
             <Trans>Back to chat</Trans>
           </Link>
         </div>
       </div>
-    </main>
+    </div>
   )
 }
 
@@ -27,7 +28,7 @@ export function NotFound() {
 export function LoadFailed({ error }: { error: unknown }) {
   const errorText = useErrorText()
   return (
-    <main className="center-page">
+    <div className="center-page">
       <div style={{ display: 'grid', gap: 12, maxWidth: 420 }}>
         <h1>
           <Trans>This page could not be loaded</Trans>
@@ -39,6 +40,19 @@ export function LoadFailed({ error }: { error: unknown }) {
           </Button>
         </div>
       </div>
-    </main>
+    </div>
   )
+}
+
+/** Keeps a broken page from taking the frame around it along. */
+export class PageBoundary extends Component<{ children: ReactNode }, { error: unknown }> {
+  override state = { error: undefined as unknown }
+
+  static getDerivedStateFromError(error: unknown) {
+    return { error }
+  }
+
+  override render() {
+    return this.state.error ? <LoadFailed error={this.state.error} /> : this.props.children
+  }
 }

@@ -1,17 +1,19 @@
 import { Drawer, Menu } from '@mantine/core'
 import { Trans, useLingui } from '@lingui/react/macro'
 import { useQuery } from '@tanstack/react-query'
-import { Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
+import { useLocation } from 'wouter'
+import { navigate } from 'wouter/use-browser-location'
 import { IconLayoutSidebar, IconLogout, IconSelector, IconSettings } from '@tabler/icons-react'
-import { useEffect, useMemo, useState } from 'react'
-import { post } from '../api/client'
+import { type ReactNode, useEffect, useMemo, useState } from 'react'
 import { openFeed } from '../api/feed'
 import { reportLine } from '../api/line'
 import { chatQuery, instanceQuery, meQuery, queryClient } from '../api/queries'
+import { leaveSession } from '../api/session'
 import type { Chat } from '../api/types'
 import { ChatList } from '../chat/ChatList'
 import { Palette } from '../chat/Palette'
 import { SettingsNav } from '../settings/SettingsNav'
+import { SettingsPage } from '../settings/SettingsPage'
 import { Glyph, IconButton } from '../ui/Button'
 import { Logo } from '../ui/Logo'
 import { initials } from '../ui/people'
@@ -20,13 +22,7 @@ import { readStored, writeStored } from '../ui/storage'
 import { Strips } from './Strips'
 
 function Person() {
-  const navigate = useNavigate()
   const { data: me } = useQuery(meQuery)
-  const signOut = async () => {
-    await post('/auths/signout').catch(() => {})
-    queryClient.clear()
-    await navigate({ to: '/signin' })
-  }
   if (!me) return null
   return (
     <Menu position="top-start" offset={4} width="target" transitionProps={{ duration: 160 }}>
@@ -41,10 +37,10 @@ function Person() {
       </Menu.Target>
       <Menu.Dropdown>
         <Menu.Label>{me.email}</Menu.Label>
-        <Menu.Item leftSection={<Glyph icon={IconSettings} small />} onClick={() => navigate({ to: '/settings/profile' })}>
+        <Menu.Item leftSection={<Glyph icon={IconSettings} small />} onClick={() => navigate('/settings/profile')}>
           <Trans>Settings</Trans>
         </Menu.Item>
-        <Menu.Item leftSection={<Glyph icon={IconLogout} small />} onClick={signOut}>
+        <Menu.Item leftSection={<Glyph icon={IconLogout} small />} onClick={leaveSession}>
           <Trans>Sign out</Trans>
         </Menu.Item>
       </Menu.Dropdown>
@@ -74,11 +70,10 @@ function useFeed(): void {
 }
 
 /** The frame of signed-in pages. */
-export function Shell() {
+export function Shell({ children }: { children: ReactNode }) {
   const { t } = useLingui()
-  const navigate = useNavigate()
   const { data: instance } = useQuery(instanceQuery)
-  const inSettings = useRouterState({ select: (state) => state.location.pathname.startsWith('/settings') })
+  const inSettings = useLocation()[0].startsWith('/settings')
   const [hidden, setHidden] = useState(() => readStored<boolean>('mai.sidebar-hidden') ?? false)
   const [drawer, setDrawer] = useState(false)
   const [palette, setPalette] = useState(false)
@@ -93,12 +88,12 @@ export function Shell() {
         setPalette(true)
       } else if (key === 'o' && e.shiftKey) {
         e.preventDefault()
-        void navigate({ to: '/' })
+        navigate('/')
       }
     }
     window.addEventListener('keydown', onKey)
     return () => window.removeEventListener('keydown', onKey)
-  }, [navigate])
+  }, [])
 
   const sidebar = useMemo<SidebarControl>(
     () => ({
@@ -143,7 +138,7 @@ export function Shell() {
         {showSide && side(false)}
         <main className="main" id="main" tabIndex={-1}>
           <Strips />
-          <Outlet />
+          {inSettings ? <SettingsPage>{children}</SettingsPage> : children}
         </main>
       </div>
       <Drawer

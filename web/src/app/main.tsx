@@ -13,29 +13,26 @@ import '../ui/shell.css'
 import { I18nProvider } from '@lingui/react'
 import { MantineProvider } from '@mantine/core'
 import { QueryClientProvider } from '@tanstack/react-query'
-import { RouterProvider } from '@tanstack/react-router'
 import { createRoot } from 'react-dom/client'
 import { whenUnauthenticated } from '../api/client'
-import { chatsQuery, instanceQuery, meQuery, modelsQuery, queryClient } from '../api/queries'
+import { instanceQuery, meQuery, queryClient } from '../api/queries'
+import { prefetchHome } from '../api/session'
 import { activate, i18n, pickLocale } from '../ui/i18n'
 import { schemeManager, theme } from '../ui/theme'
 import { Toasts } from '../ui/Toasts'
-import { router } from './router'
+import { Pages } from './router'
 
 async function start(): Promise<void> {
   // Everything the first page needs is asked for at once, before React draws anything.
   const instance = queryClient.fetchQuery(instanceQuery).catch(() => undefined)
   const me = queryClient.fetchQuery(meQuery).catch(() => undefined)
   void me.then((person) => {
-    if (!person || person.role === 'pending') return
-    void queryClient.prefetchInfiniteQuery(chatsQuery)
-    void queryClient.prefetchQuery(modelsQuery)
+    if (person && person.role !== 'pending') prefetchHome()
   })
   await activate(pickLocale((await me)?.locale, (await instance)?.locale))
 
   whenUnauthenticated(() => {
     queryClient.setQueryData(meQuery.queryKey, null)
-    void router.navigate({ to: '/signin', search: { next: location.pathname + location.search } })
   })
   createRoot(document.getElementById('root') as HTMLElement).render(
     <I18nProvider i18n={i18n}>
@@ -48,7 +45,7 @@ async function start(): Promise<void> {
           defaultColorScheme="auto"
           colorSchemeManager={schemeManager}
         >
-          <RouterProvider router={router} />
+          <Pages />
           <Toasts />
         </MantineProvider>
       </QueryClientProvider>

@@ -1,146 +1,99 @@
 // The routes. The chat is in the first script; everything else is fetched when it is opened.
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from '@tanstack/react-router'
-import { instanceQuery, meQuery, queryClient } from '../api/queries'
+import { useQuery } from '@tanstack/react-query'
+import { type ComponentType, lazy, type ReactNode, Suspense } from 'react'
+import { Redirect, Route, Switch, useLocation, useSearch } from 'wouter'
+import { instanceQuery, meQuery } from '../api/queries'
+import type { Instance, Me } from '../api/types'
 import { ChatPage } from '../chat/ChatPage'
-import { LoadFailed, NotFound } from './Failures'
+import { LoadFailed, NotFound, PageBoundary } from './Failures'
 import { Shell } from './Shell'
 
-const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound, errorComponent: LoadFailed })
+const page = <K extends string>(load: () => Promise<Record<K, ComponentType>>, name: K) =>
+  lazy(() => load().then((module) => ({ default: module[name] })))
 
-const instance = () => queryClient.ensureQueryData(instanceQuery)
-const me = () => queryClient.ensureQueryData(meQuery)
+const SetupPage = page(() => import('../account/SetupPage'), 'SetupPage')
+const SignInPage = page(() => import('../account/SignInPage'), 'SignInPage')
+const PendingPage = page(() => import('../account/PendingPage'), 'PendingPage')
+const ProfilePage = page(() => import('../account/ProfilePage'), 'ProfilePage')
+const ApiKeyPage = page(() => import('../account/ApiKeyPage'), 'ApiKeyPage')
+const AppearancePage = page(() => import('../settings/AppearancePage'), 'AppearancePage')
+const ConnectionsPage = page(() => import('../admin/ConnectionsPage'), 'ConnectionsPage')
+const UsersPage = page(() => import('../admin/UsersPage'), 'UsersPage')
+const UsagePage = page(() => import('../usage/UsagePage'), 'UsagePage')
 
-const setup = createRoute({
-  getParentRoute: () => root,
-  path: '/setup',
-  validateSearch: (search): { setup?: string } => ({ setup: typeof search.setup === 'string' ? search.setup : undefined }),
-  beforeLoad: async () => {
-    const { setup_needed, signup_open } = await instance()
-    if (!setup_needed && !signup_open) throw redirect({ to: '/signin' })
-    if (await me()) throw redirect({ to: '/' })
-  },
-  component: lazyRouteComponent(() => import('../account/SetupPage'), 'SetupPage'),
-})
-
-const signIn = createRoute({
-  getParentRoute: () => root,
-  path: '/signin',
-  validateSearch: (search): { next?: string } => ({ next: typeof search.next === 'string' ? search.next : undefined }),
-  beforeLoad: async () => {
-    if ((await instance()).setup_needed) throw redirect({ to: '/setup' })
-    if (await me()) throw redirect({ to: '/' })
-  },
-  component: lazyRouteComponent(() => import('../account/SignInPage'), 'SignInPage'),
-})
-
-const pending = createRoute({
-  getParentRoute: () => root,
-  path: '/pending',
-  component: lazyRouteComponent(() => import('../account/PendingPage'), 'PendingPage'),
-})
-
-/** Pages for people who are signed in and approved. */
-const inside = createRoute({
-  getParentRoute: () => root,
-  id: 'inside',
-  component: Shell,
-  beforeLoad: async ({ location }) => {
-    const [about, person] = await Promise.all([instance(), me()])
-    if (about.setup_needed) throw redirect({ to: '/setup', search: { setup: new URLSearchParams(location.searchStr).get('setup') ?? undefined } })
-    if (!person) throw redirect({ to: '/signin', search: location.pathname === '/' ? {} : { next: location.href } })
-    if (person.role === 'pending') throw redirect({ to: '/pending' })
-  },
-})
-
-const newChat = createRoute({
-  getParentRoute: () => inside,
-  path: '/',
-  component: () => <ChatPage key="new" chatId={undefined} />,
-})
-
-const chat = createRoute({
-  getParentRoute: () => inside,
-  path: '/c/$chatId',
-  component: function OpenChat() {
-    const { chatId } = chat.useParams()
-    return <ChatPage key={chatId} chatId={chatId} />
-  },
-})
-
-const settings = createRoute({
-  getParentRoute: () => inside,
-  path: '/settings',
-  component: lazyRouteComponent(() => import('../settings/SettingsPage'), 'SettingsPage'),
-})
-
-const settingsStart = createRoute({
-  getParentRoute: () => settings,
-  path: '/',
-  beforeLoad: () => {
-    throw redirect({ to: '/settings/profile' })
-  },
-})
-
-const profile = createRoute({
-  getParentRoute: () => settings,
-  path: 'profile',
-  component: lazyRouteComponent(() => import('../account/ProfilePage'), 'ProfilePage'),
-})
-
-const appearance = createRoute({
-  getParentRoute: () => settings,
-  path: 'appearance',
-  component: lazyRouteComponent(() => import('../settings/AppearancePage'), 'AppearancePage'),
-})
-
-const apiKey = createRoute({
-  getParentRoute: () => settings,
-  path: 'api-key',
-  component: lazyRouteComponent(() => import('../account/ApiKeyPage'), 'ApiKeyPage'),
-})
-
-const adminsOnly = async () => {
-  if ((await me())?.role !== 'admin') throw redirect({ to: '/settings/profile' })
+/** A page whose script may have to be fetched first. */
+function Loaded({ children }: { children: ReactNode }) {
+  return (
+    <PageBoundary>
+      <Suspense fallback={null}>{children}</Suspense>
+    </PageBoundary>
+  )
 }
 
-const connections = createRoute({
-  getParentRoute: () => settings,
-  path: 'connections',
-  beforeLoad: adminsOnly,
-  component: lazyRouteComponent(() => import('../admin/ConnectionsPage'), 'ConnectionsPage'),
-})
-
-const users = createRoute({
-  getParentRoute: () => settings,
-  path: 'users',
-  beforeLoad: adminsOnly,
-  component: lazyRouteComponent(() => import('../admin/UsersPage'), 'UsersPage'),
-})
-
-const usage = createRoute({
-  getParentRoute: () => settings,
-  path: 'usage',
-  beforeLoad: adminsOnly,
-  component: lazyRouteComponent(() => import('../usage/UsagePage'), 'UsagePage'),
-})
-
-export const router = createRouter({
-  routeTree: root.addChildren([
-    setup,
-    signIn,
-    pending,
-    inside.addChildren([
-      newChat,
-      chat,
-      settings.addChildren([settingsStart, profile, appearance, apiKey, connections, users, usage]),
-    ]),
-  ]),
-  defaultPreload: 'intent',
-  defaultPendingMs: 400,
-})
-
-declare module '@tanstack/react-router' {
-  interface Register {
-    router: typeof router
+/** Pages for people who are not signed in, or not yet approved. */
+function Outside({ instance, me }: { instance: Instance; me: Me | null }) {
+  const [path] = useLocation()
+  const search = useSearch()
+  if (instance.setup_needed) {
+    if (path !== '/setup') return <Redirect to={search ? `/setup?${search}` : '/setup'} replace />
+    return <SetupPage />
   }
+  if (me?.role === 'pending') return path === '/pending' ? <PendingPage /> : <Redirect to="/pending" replace />
+  if (path === '/setup' && instance.signup_open) return <SetupPage />
+  if (path === '/signin') return <SignInPage />
+  const back = path === '/' || path === '/pending' || path === '/setup' ? '' : `?next=${encodeURIComponent(path + (search && `?${search}`))}`
+  return <Redirect to={`/signin${back}`} replace />
+}
+
+function Inside({ me }: { me: Me }) {
+  const admin = me.role === 'admin'
+  return (
+    <Shell>
+      <Loaded>
+        <Switch>
+          <Route path="/">
+            <ChatPage key="new" chatId={undefined} />
+          </Route>
+          <Route path="/c/:chatId">{({ chatId }) => <ChatPage key={chatId} chatId={chatId} />}</Route>
+          <Route path="/settings/profile" component={ProfilePage} />
+          <Route path="/settings/appearance" component={AppearancePage} />
+          <Route path="/settings/api-key" component={ApiKeyPage} />
+          {admin && <Route path="/settings/connections" component={ConnectionsPage} />}
+          {admin && <Route path="/settings/users" component={UsersPage} />}
+          {admin && <Route path="/settings/usage" component={UsagePage} />}
+          <Route path="/settings/*?">
+            <Redirect to="/settings/profile" replace />
+          </Route>
+          <Route component={NotFound} />
+        </Switch>
+      </Loaded>
+    </Shell>
+  )
+}
+
+/** Where a person may be, by who they are. */
+export function Pages() {
+  const [path] = useLocation()
+  const instance = useQuery(instanceQuery)
+  const me = useQuery(meQuery)
+  const error = instance.error ?? me.error
+  if (instance.data && me.data !== undefined) {
+    const person = me.data
+    if (person && person.role !== 'pending' && !instance.data.setup_needed) {
+      if (path === '/signin' || path === '/setup' || path === '/pending') return <Redirect to={nextPath()} replace />
+      return <Inside me={person} />
+    }
+    return (
+      <Loaded>
+        <Outside instance={instance.data} me={person} />
+      </Loaded>
+    )
+  }
+  return error ? <LoadFailed error={error} /> : null
+}
+
+/** Where to go after signing in: only a path of this site. */
+function nextPath(): string {
+  const next = new URLSearchParams(location.search).get('next') ?? '/'
+  return /^\/(?![/\\])/.test(next) ? next : '/'
 }

@@ -1,5 +1,5 @@
 import { useLingui } from '@lingui/react/macro'
-import { useNavigate } from '@tanstack/react-router'
+import { navigate } from 'wouter/use-browser-location'
 import { IconEdit, IconLayoutSidebar, IconMenu2 } from '@tabler/icons-react'
 import type { ReactNode } from 'react'
 import { IconButton } from '../ui/Button'
@@ -8,7 +8,6 @@ import { useSidebar } from '../ui/sidebar'
 /** The bar above a chat. */
 export function ChatHeader(props: { picker?: ReactNode; title?: string; right?: ReactNode }) {
   const { t } = useLingui()
-  const navigate = useNavigate()
   const sidebar = useSidebar()
   return (
     <header className={props.title ? 'top line' : 'top'}>
@@ -20,7 +19,7 @@ export function ChatHeader(props: { picker?: ReactNode; title?: string; right?: 
       {props.title && <b className="strong ellipsis">{props.title}</b>}
       <span className="space" />
       {props.right}
-      <IconButton className="mobile-only" label={t`New chat`} icon={IconEdit} onClick={() => navigate({ to: '/' })} />
+      <IconButton className="mobile-only" label={t`New chat`} icon={IconEdit} onClick={() => navigate('/')} />
     </header>
   )
 }

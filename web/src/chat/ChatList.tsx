@@ -1,7 +1,8 @@
 import { Menu } from '@mantine/core'
 import { Trans, useLingui } from '@lingui/react/macro'
 import { useInfiniteQuery } from '@tanstack/react-query'
-import { Link, useNavigate, useParams } from '@tanstack/react-router'
+import { Link, useLocation } from 'wouter'
+import { navigate } from 'wouter/use-browser-location'
 import { IconDots, IconEdit, IconPencil, IconSearch, IconTrash } from '@tabler/icons-react'
 import { type ReactNode, useEffect, useRef, useState } from 'react'
 import './chat.css'
@@ -68,20 +69,19 @@ function Rename({ row, onClose }: { row: ChatRow; onClose: () => void }) {
 
 function Row({ row, current }: { row: ChatRow; current: boolean }) {
   const { t } = useLingui()
-  const navigate = useNavigate()
   const errorText = useErrorText()
   const { closeDrawer } = useSidebar()
   const [renaming, setRenaming] = useState(false)
   const title = row.title || t`New chat`
   const remove = async () => {
     try {
-      if (current) void navigate({ to: '/' })
+      if (current) navigate('/')
       await deleteChat(row)
       toast(t`Chat deleted.`, {
         label: t`Undo`,
         run: () =>
           restoreChat(row.id).then(
-            () => current && navigate({ to: '/c/$chatId', params: { chatId: row.id } }),
+            () => void (current && navigate(`/c/${row.id}`)),
             (error) => toast(errorText(error)),
           ),
       })
@@ -93,8 +93,7 @@ function Row({ row, current }: { row: ChatRow; current: boolean }) {
   return (
     <div className="chat-row">
       <Link
-        to="/c/$chatId"
-        params={{ chatId: row.id }}
+        href={`/c/${row.id}`}
         className="nav"
         aria-current={current ? 'page' : undefined}
         title={title}
@@ -140,7 +139,7 @@ function Loading() {
 export function ChatList({ onSearch, children }: { onSearch: () => void; children?: ReactNode }) {
   const { t } = useLingui()
   const { closeDrawer } = useSidebar()
-  const params = useParams({ strict: false }) as { chatId?: string }
+  const [path] = useLocation()
   const { data, hasNextPage, isFetchingNextPage, fetchNextPage, isPending } = useInfiniteQuery(chatsQuery)
   const rows = data?.pages.flatMap((page) => page.items) ?? []
   const groups = useGroups(rows)
@@ -156,7 +155,7 @@ export function ChatList({ onSearch, children }: { onSearch: () => void; childre
   return (
     <>
       <div style={{ padding: '8px 0 2px' }}>
-        <Link to="/" className="nav" activeOptions={{ exact: true }} activeProps={{ className: 'on' }} onClick={closeDrawer}>
+        <Link href="/" className="nav" aria-current={path === '/' ? 'page' : undefined} onClick={closeDrawer}>
           <Glyph icon={IconEdit} />
           <span>
             <Trans>New chat</Trans>
@@ -178,7 +177,7 @@ export function ChatList({ onSearch, children }: { onSearch: () => void; childre
             <ul>
               {group.rows.map((row) => (
                 <li key={row.id}>
-                  <Row row={row} current={row.id === params.chatId} />
+                  <Row row={row} current={path === `/c/${row.id}`} />
                 </li>
               ))}
             </ul>

@@ -1,6 +1,7 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
-import { Link, useNavigate } from '@tanstack/react-router'
+import { Link } from 'wouter'
+import { navigate } from 'wouter/use-browser-location'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import './chat.css'
 import { ApiError } from '../api/client'
@@ -46,7 +47,6 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
   const { t } = useLingui()
   const f = useFormat()
   const phone = usePhone()
-  const navigate = useNavigate()
   const errorText = useErrorText()
   const { data: instance } = useQuery(instanceQuery)
   const { data: me } = useQuery(meQuery)
@@ -84,7 +84,7 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
     }
     clearDraft(chatId)
     rememberModel(model)
-    if (!chatId) await navigate({ to: '/c/$chatId', params: { chatId: attempt.chat_id } })
+    if (!chatId) navigate(`/c/${attempt.chat_id}`)
     else requestAnimationFrame(() => thread.current?.toEnd())
   }
 
@@ -130,7 +130,7 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
   useEffect(() => {
     if (!missing) return
     toast(t`This chat is not here any more.`)
-    void navigate({ to: '/' })
+    navigate('/')
   }, [missing, navigate, t])
 
   return (
@@ -192,7 +192,7 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
                 {admin ? (
                   <>
                     <Trans>No key is connected, so nothing can be answered.</Trans>{' '}
-                    <Link to="/settings/connections">
+                    <Link href="/settings/connections">
                       <Trans>Connect OpenRouter</Trans>
                     </Link>
                   </>

@@ -1,6 +1,6 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { useInfiniteQuery } from '@tanstack/react-query'
-import { Link } from '@tanstack/react-router'
+import { Link } from 'wouter'
 import { IconPlugConnected } from '@tabler/icons-react'
 import type { ReactNode } from 'react'
 import { chatsQuery } from '../api/queries'
@@ -39,7 +39,7 @@ export function Greeting(props: { name: string; connected: boolean; admin: boole
                     <Trans>Paste your key once. Then everybody here can chat, and every charge is counted.</Trans>
                   </p>
                 </div>
-                <Link to="/settings/connections" className="btn primary">
+                <Link href="/settings/connections" className="btn primary">
                   <Glyph icon={IconPlugConnected} />
                   <Trans>Connect OpenRouter</Trans>
                 </Link>
@@ -57,7 +57,7 @@ export function Greeting(props: { name: string; connected: boolean; admin: boole
         <div className="col">
           <div className="suggest">
             {recent.map((row) => (
-              <Link key={row.id} to="/c/$chatId" params={{ chatId: row.id }}>
+              <Link key={row.id} href={`/c/${row.id}`}>
                 <b className="ellipsis">{row.title || <Trans>New chat</Trans>}</b>
                 {row.running ? <Trans>Answering…</Trans> : f.dateTime(row.updated_at)}
               </Link>

@@ -1,6 +1,6 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { useInfiniteQuery } from '@tanstack/react-query'
-import { useNavigate } from '@tanstack/react-router'
+import { navigate } from 'wouter/use-browser-location'
 import { IconEdit, IconSearch } from '@tabler/icons-react'
 import { type KeyboardEvent, useEffect, useId, useMemo, useState } from 'react'
 import { chatsQuery } from '../api/queries'
@@ -17,7 +17,6 @@ interface Choice {
 function Search({ onClose }: { onClose: () => void }) {
   const { t } = useLingui()
   const f = useFormat()
-  const navigate = useNavigate()
   const listId = useId()
   const [search, setSearch] = useState('')
   const [active, setActive] = useState(0)
@@ -38,7 +37,7 @@ function Search({ onClose }: { onClose: () => void }) {
   const choose = (choice: Choice | undefined) => {
     if (!choice) return
     onClose()
-    void (choice.id ? navigate({ to: '/c/$chatId', params: { chatId: choice.id } }) : navigate({ to: '/' }))
+    void (choice.id ? navigate(`/c/${choice.id}`) : navigate('/'))
   }
   const onKey = (e: KeyboardEvent) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[e.key]

@@ -1,6 +1,6 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { useQuery } from '@tanstack/react-query'
-import { Link } from '@tanstack/react-router'
+import { Link, useLocation } from 'wouter'
 import { IconArrowLeft, IconChartBar, IconKey, IconPlugConnected, IconSun, IconUserCircle, IconUsers } from '@tabler/icons-react'
 import type { ReactNode } from 'react'
 import { meQuery } from '../api/queries'
@@ -11,9 +11,10 @@ type Page = 'profile' | 'appearance' | 'api-key' | 'connections' | 'users' | 'us
 
 function Item({ to, icon, children }: { to: Page; icon: Icon; children: ReactNode }) {
   const { closeDrawer } = useSidebar()
+  const [path] = useLocation()
   return (
     <li>
-      <Link to={`/settings/${to}`} className="nav" onClick={closeDrawer}>
+      <Link href={`/settings/${to}`} className="nav" aria-current={path === `/settings/${to}` ? 'page' : undefined} onClick={closeDrawer}>
         <Glyph icon={icon} />
         <span className="ellipsis">{children}</span>
       </Link>
@@ -29,7 +30,7 @@ export function SettingsNav({ version }: { version: string }) {
   return (
     <>
       <div style={{ padding: '8px 0 0' }}>
-        <Link to="/" className="nav" activeProps={{ 'aria-current': undefined }} onClick={closeDrawer}>
+        <Link href="/" className="nav" onClick={closeDrawer}>
           <Glyph icon={IconArrowLeft} />
           <span>
             <Trans>Back to chat</Trans>

@@ -1,11 +1,11 @@
 import { useLingui } from '@lingui/react/macro'
-import { Outlet } from '@tanstack/react-router'
+import type { ReactNode } from 'react'
 import { IconMenu2 } from '@tabler/icons-react'
 import { IconButton } from '../ui/Button'
 import { useSidebar } from '../ui/sidebar'
 
 /** The scrolling frame around every settings page; on a phone with the way to the menu. */
-export function SettingsPage() {
+export function SettingsPage({ children }: { children: ReactNode }) {
   const { t } = useLingui()
   const sidebar = useSidebar()
   return (
@@ -14,9 +14,7 @@ export function SettingsPage() {
         <IconButton label={t`Menu`} icon={IconMenu2} onClick={sidebar.openDrawer} />
         <b className="strong">{t`Settings`}</b>
       </header>
-      <div className="page">
-        <Outlet />
-      </div>
+      <div className="page">{children}</div>
     </>
   )
 }

@@ -1,0 +1,30 @@
+// Command mai is the private AI workspace of one client company: chat, users, an exact ledger of every paid call, and
+// a gateway for any tool, in one program with one database file.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"mai/internal/fault"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := commands().ExecuteContext(ctx); err != nil {
+		if _, told := errors.AsType[*fault.Error](err); told {
+			fmt.Fprintln(os.Stderr, "mai:", fault.Message(err))
+		} else {
+			fmt.Fprintln(os.Stderr, "mai:", err)
+		}
+		os.Exit(1)
+	}
+}

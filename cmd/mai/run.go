@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	_ "golang.org/x/crypto/x509roots/fallback" // root certificates for images that have none
+
+	"mai/internal/account"
+	"mai/internal/chat"
+	"mai/internal/ledger"
+	"mai/internal/meter"
+	"mai/internal/money"
+	"mai/internal/seal"
+	"mai/internal/server"
+	"mai/internal/sqldb"
+	"mai/web"
+)
+
+// newLogger logs JSON lines.
+func newLogger(config Config, w io.Writer) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: config.LogLevel}))
+}
+
+// hooks are what a demo does beside serving.
+type hooks struct {
+	login   *server.Login
+	ready   func(ctx context.Context, accounts *account.Accounts) error // before the first request
+	started func(addr net.Addr)
+}
+
+// serve runs the workspace until ctx ends, then lets running answers finish.
+func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err error) {
+	if h == nil {
+		h = &hooks{}
+	}
+	if err := os.MkdirAll(config.DataDir, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	lock, err := sqldb.Acquire(config.DataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	at, err := crashHook(config.CrashAt, config.CrashHit)
+	if err != nil {
+		return err
+	}
+	sealer, err := seal.FromFile(config.SecretFile)
+	if err != nil {
+		return err
+	}
+	db, err := sqldb.Open(ctx, config.DataDir, sqldb.Options{At: at})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+
+	books, err := ledger.Open(ctx, db, log)
+	if err != nil {
+		return err
+	}
+	calls, err := meter.Open(ctx, meter.Options{
+		DB: db, Ledger: books, Sealer: sealer, Log: log, Markup: money.Markup(config.MarkupBP), At: at,
+		KeyFile: config.APIKeyFile, Initial: meter.Connection{BaseURL: config.BaseURL, Key: config.APIKey},
+		DataDir: config.DataDir, MinFree: config.MinFreeDisk,
+	})
+	if err != nil {
+		return err
+	}
+	defer calls.Close()
+	chats, err := chat.Open(ctx, db, calls, log, at)
+	if err != nil {
+		return err
+	}
+	defer chats.Close()
+	calls.Start(chats.Settled)
+
+	policy := account.Closed
+	if config.SignUp {
+		policy = account.NeedApproval
+	}
+	accounts := account.New(db, account.Options{SignUp: policy, SetupToken: config.SetupToken})
+	if h.ready != nil {
+		if err := h.ready(ctx, accounts); err != nil {
+			return err
+		}
+	}
+	ui, built := web.Files()
+	if !built {
+		log.Warn("the browser UI was not built into this program; run `make build` (needs Node)")
+	}
+	handler, err := server.New(server.Options{
+		DB: db, Accounts: accounts, Ledger: books, Meter: calls, Chats: chats, Log: log, UI: ui,
+		Name: config.Name, Version: version, Locale: config.Locale, Trusted: config.TrustedProxies, Demo: h.login,
+	})
+	if err != nil {
+		return err
+	}
+	return listen(ctx, config, log, handler, calls, h.started)
+}
+
+// listen serves requests until ctx ends, drains, and returns when no request is being answered any more.
+func listen(ctx context.Context, config Config, log *slog.Logger, handler http.Handler, calls *meter.Meter, started func(net.Addr)) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", config.Addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", config.Addr, err)
+	}
+	requests, endRequests := context.WithCancel(context.WithoutCancel(ctx))
+	defer endRequests()
+	srv := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		BaseContext:       func(net.Listener) context.Context { return requests },
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(listener) }()
+	log.Info("mai is ready", "addr", listener.Addr().String(), "version", version)
+	if started != nil {
+		started(listener.Addr())
+	}
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	log.Info("stopping", "drain", config.DrainTimeout.String())
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), config.DrainTimeout)
+	defer cancel()
+	calls.Drain(drain)
+	endRequests() // streams that follow and answers that did not finish in time
+	closing, cancelClosing := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancelClosing()
+	return srv.Shutdown(closing)
+}

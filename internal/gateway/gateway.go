@@ -1,0 +1,240 @@
+// Package gateway lets any OpenAI-compatible tool use the workspace: a personal key in, a metered answer out.
+//
+// Its replies and errors have OpenAI's shapes. Amounts are charges, as everywhere that a client looks.
+package gateway
+
+import (
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"mai/internal/account"
+	"mai/internal/fault"
+	"mai/internal/meter"
+	"mai/internal/money"
+	"mai/internal/openai"
+	"mai/internal/webapp"
+)
+
+// maxBody bounds a request, in bytes.
+const maxBody = 16 << 20
+
+// Team is the team that calls are counted under.
+const team = "everyone"
+
+// Gateway serves /v1.
+type Gateway struct {
+	accounts *account.Accounts
+	meter    *meter.Meter
+	trusted  []netip.Prefix
+	log      *slog.Logger
+}
+
+// New returns the gateway. Proxies in trusted are believed when they say that a connection is encrypted.
+func New(accounts *account.Accounts, m *meter.Meter, trusted []netip.Prefix, log *slog.Logger) *Gateway {
+	return &Gateway{accounts, m, trusted, log}
+}
+
+// Register adds the gateway's routes.
+func (g *Gateway) Register(mux *http.ServeMux) {
+	mux.Handle("POST /v1/chat/completions", g.handle(g.complete))
+	mux.Handle("GET /v1/models", g.handle(g.models))
+	mux.Handle("/v1/", g.handle(func(http.ResponseWriter, *http.Request, account.Identity) error {
+		return fault.New(fault.NotFound, "There is no such endpoint here. POST /v1/chat/completions and GET /v1/models are.")
+	}))
+}
+
+// handle authenticates, and gives errors OpenAI's shape.
+func (g *Gateway) handle(fn func(http.ResponseWriter, *http.Request, account.Identity) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, err := g.authenticate(r)
+		if err == nil {
+			err = fn(w, r, id)
+		}
+		if err != nil {
+			g.fail(w, r, err)
+		}
+	})
+}
+
+func (g *Gateway) authenticate(r *http.Request) (account.Identity, error) {
+	token := webapp.Token(r, webapp.Encrypted(r, g.trusted))
+	if token == "" {
+		return account.Identity{}, fault.New(fault.Unauthenticated, "Send your personal API key as `Authorization: Bearer sk-…`. You find it under Settings → API key.")
+	}
+	id, err := g.accounts.Authenticate(r.Context(), token)
+	if err == nil {
+		err = id.Require(account.Member)
+	}
+	return id, err
+}
+
+// wireError is an error as OpenAI's clients expect it.
+type wireError struct {
+	Error struct {
+		Message string     `json:"message"`
+		Type    string     `json:"type"`
+		Code    fault.Kind `json:"code"`
+	} `json:"error"`
+}
+
+func newWireError(p *webapp.Problem) wireError {
+	var e wireError
+	e.Error.Message, e.Error.Type, e.Error.Code = p.Detail, "invalid_request_error", p.Code
+	if p.Status >= http.StatusInternalServerError {
+		e.Error.Type = "server_error"
+	}
+	return e
+}
+
+func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := webapp.Explain(r, g.log, err)
+	if err := webapp.WriteJSON(w, p.Status, newWireError(p)); err != nil {
+		g.log.Debug("an error could not be replied", "err", err)
+	}
+}
+
+// complete serves POST /v1/chat/completions.
+func (g *Gateway) complete(w http.ResponseWriter, r *http.Request, id account.Identity) error {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "The request could not be read; it may be at most %d MB.", maxBody>>20)
+	}
+	var body map[string]json.RawMessage
+	if err := json.Unmarshal(text, &body); err != nil {
+		return fault.Wrap(fault.Invalid, err, "The request is not a JSON object: %v.", err)
+	}
+	call, err := g.meter.Prepare(r.Context(), meter.Request{Kind: "api", UserID: id.ID, TeamID: team, APIKeyID: id.APIKeyID, Body: body})
+	if err != nil {
+		return err
+	}
+	if err := g.meter.ReserveNow(r.Context(), call); err != nil {
+		return err
+	}
+	if call.Stream {
+		g.stream(w, r, call)
+		return nil
+	}
+	return g.plain(w, r, call)
+}
+
+// plain answers when the call is settled.
+func (g *Gateway) plain(w http.ResponseWriter, r *http.Request, call *meter.Call) error {
+	result := g.meter.Run(r.Context(), call, meter.Sink{})
+	if result.Err != nil {
+		return result.Err
+	}
+	data, err := reply(result.Reply, result.Charge)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Generation-Id", result.Reply.ID)
+	if _, err := w.Write(data); err != nil {
+		g.log.Debug("the caller went away before the answer", "err", err)
+	}
+	return nil
+}
+
+// reply shows the charge where OpenRouter showed the cost. Without a cost there is nothing to replace.
+func reply(r openai.Reply, charge *money.Amount) ([]byte, error) {
+	switch {
+	case charge != nil:
+		return r.WithCharge(*charge)
+	case r.Usage != nil:
+		return r.WithoutCost()
+	}
+	return r.Data, nil
+}
+
+// stream passes the answer on as it comes. When the caller goes away, the call is broken off.
+func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, call *meter.Call) {
+	out := &streamWriter{w: w, control: http.NewResponseController(w)}
+	result := g.meter.Run(r.Context(), call, meter.Sink{Part: func(part openai.Reply, charge *money.Amount) {
+		data, err := reply(part, charge)
+		if err != nil {
+			g.log.Error("a part of an answer could not be written", "err", err)
+			return
+		}
+		out.begin(part.ID)
+		out.send(data)
+	}})
+	if result.Err != nil {
+		if !out.begun {
+			g.fail(w, r, result.Err)
+			return
+		}
+		data, err := json.Marshal(newWireError(webapp.Explain(r, g.log, result.Err)))
+		if err != nil {
+			g.log.Error("an error could not be written", "err", err)
+			return
+		}
+		out.send(data)
+	}
+	out.send([]byte(openai.Done))
+	if out.err != nil {
+		g.log.Debug("the caller went away during the answer", "err", out.err)
+	}
+}
+
+// writeTimeout is how long a caller may take to accept a part.
+const writeTimeout = 30 * time.Second
+
+// streamWriter writes server-sent events until the first error.
+type streamWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	begun   bool
+	err     error
+}
+
+func (s *streamWriter) begin(generationID string) {
+	if s.begun {
+		return
+	}
+	s.begun = true
+	h := s.w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no")
+	h.Set("X-Generation-Id", generationID)
+	s.w.WriteHeader(http.StatusOK)
+}
+
+func (s *streamWriter) send(data []byte) {
+	if s.err != nil {
+		return
+	}
+	if s.err = s.control.SetWriteDeadline(time.Now().Add(writeTimeout)); s.err != nil {
+		return
+	}
+	if _, s.err = s.w.Write(append(append([]byte("data: "), data...), "\n\n"...)); s.err == nil {
+		s.err = s.control.Flush()
+	}
+}
+
+// models serves GET /v1/models.
+func (g *Gateway) models(w http.ResponseWriter, r *http.Request, _ account.Identity) error {
+	list, err := g.meter.Models(r.Context())
+	if err != nil {
+		return err
+	}
+	type model struct {
+		ID      string `json:"id"`
+		Object  string `json:"object"`
+		Created int64  `json:"created"`
+		OwnedBy string `json:"owned_by"`
+		Name    string `json:"name"`
+		Context int64  `json:"context_length"`
+	}
+	data := make([]model, 0, len(list))
+	for _, m := range list {
+		if m.Priceable() {
+			data = append(data, model{m.ID, "model", m.Created.Unix(), "openrouter", m.Name, m.Context})
+		}
+	}
+	return webapp.WriteJSON(w, http.StatusOK, map[string]any{"object": "list", "data": data})
+}

@@ -1,0 +1,82 @@
+package meter
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"syscall"
+
+	"mai/internal/fault"
+)
+
+// traffic counts the calls that run, so that a stopping server can let them finish.
+type traffic struct {
+	mu       sync.Mutex
+	running  int
+	draining bool
+	idle     chan struct{} // closed when nothing runs any more; made by Drain
+}
+
+func (t *traffic) open() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.draining {
+		return fault.New(fault.Unavailable, "The server is restarting. Try again in a minute.")
+	}
+	return nil
+}
+
+func (t *traffic) enter() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.running++
+}
+
+func (t *traffic) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.running--; t.running == 0 && t.draining {
+		close(t.idle)
+		t.idle = make(chan struct{})
+	}
+}
+
+// Drain refuses new calls and waits until the running ones have ended, or ctx has.
+func (m *Meter) Drain(ctx context.Context) {
+	t := &m.traffic
+	t.mu.Lock()
+	t.draining = true
+	if t.idle == nil {
+		t.idle = make(chan struct{})
+	}
+	idle, running := t.idle, t.running
+	t.mu.Unlock()
+	if running == 0 {
+		return
+	}
+	m.log.Info("waiting for running requests", "running", running)
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
+}
+
+// disk watches the free space: a call that cannot be written down must not begin.
+type disk struct {
+	dir     string
+	minFree int64
+}
+
+func (d disk) check() error {
+	if d.minFree <= 0 {
+		return nil
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(d.dir, &fs); err != nil {
+		return fmt.Errorf("free disk space of %s: %w", d.dir, err)
+	}
+	if free := int64(fs.Bavail) * fs.Bsize; free < d.minFree {
+		return fault.New(fault.Unavailable, "The server's disk is almost full (%d MB left), so no new request is accepted. Tell your admin; running answers are completed.", free>>20)
+	}
+	return nil
+}

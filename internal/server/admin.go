@@ -1,0 +1,146 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"mai/internal/account"
+	"mai/internal/fault"
+	"mai/internal/ledger"
+	"mai/internal/meter"
+	"mai/internal/money"
+	"mai/internal/webapp"
+)
+
+type userReply struct {
+	ID            string       `json:"id"`
+	Name          string       `json:"name"`
+	Email         string       `json:"email"`
+	Role          account.Role `json:"role" enum:"admin,user,pending"`
+	Disabled      bool         `json:"disabled"`
+	CreatedAt     time.Time    `json:"created_at"`
+	LastActiveAt  *time.Time   `json:"last_active_at"`
+	ChargeMonth   money.Amount `json:"charge_month" doc:"this UTC month"`
+	RequestsMonth int64        `json:"requests_month"`
+}
+
+func newUserReply(u account.User) userReply {
+	return userReply{ID: u.ID, Name: u.Name, Email: u.Email, Role: u.Role, Disabled: u.Disabled, CreatedAt: u.CreatedAt, LastActiveAt: timeOrNil(u.LastActiveAt)}
+}
+
+type idInput struct {
+	ID string `path:"id" format:"uuid"`
+}
+
+type newUserInput struct {
+	Body struct {
+		Name     string       `json:"name"`
+		Email    string       `json:"email"`
+		Password string       `json:"password"`
+		Role     account.Role `json:"role" enum:"admin,user"`
+	}
+}
+
+type changeUserInput struct {
+	idInput
+	Body struct {
+		Name     *string       `json:"name,omitempty"`
+		Role     *account.Role `json:"role,omitempty" enum:"admin,user,pending"`
+		Disabled *bool         `json:"disabled,omitempty"`
+	}
+}
+
+type resetPasswordInput struct {
+	idInput
+	Body struct {
+		Password string `json:"password"`
+	}
+}
+
+func (s *Server) userRoutes(api huma.API) {
+	add(s, api, Admins, "GET", "/api/v1/users", "All users and what they spent this month", s.listUsers)
+	add(s, api, Admins, "POST", "/api/v1/users", "Add a user", func(ctx context.Context, _ caller, in *newUserInput) (*body[userReply], error) {
+		b := in.Body
+		u, err := s.Accounts.Create(ctx, account.NewUser{Name: b.Name, Email: b.Email, Password: b.Password, Role: b.Role})
+		return reply(newUserReply(u), err)
+	})
+	add(s, api, Admins, "PATCH", "/api/v1/users/{id}", "Change, disable or approve a user", func(ctx context.Context, _ caller, in *changeUserInput) (*body[userReply], error) {
+		u, err := s.Accounts.Update(ctx, in.ID, account.Changes{Name: in.Body.Name, Role: in.Body.Role, Disabled: in.Body.Disabled})
+		return reply(newUserReply(u), err)
+	})
+	add(s, api, Admins, "POST", "/api/v1/users/{id}/password", "Set a user's password; their sessions end", func(ctx context.Context, _ caller, in *resetPasswordInput) (*none, error) {
+		return nil, s.Accounts.ResetPassword(ctx, in.ID, in.Body.Password)
+	})
+}
+
+type items[T any] struct {
+	Items []T     `json:"items"`
+	Next  *string `json:"next,omitempty"`
+}
+
+func (s *Server) listUsers(ctx context.Context, _ caller, _ *struct{}) (*body[items[userReply]], error) {
+	users, err := s.Accounts.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	totals, err := s.Ledger.Totals(ctx, ledger.Period(time.Now()))
+	if err != nil {
+		return nil, err
+	}
+	sums, err := sumBy(totals, func(t ledger.Total) string { return t.UserID })
+	list := make([]userReply, len(users))
+	for i, u := range users {
+		list[i] = newUserReply(u)
+		list[i].ChargeMonth, list[i].RequestsMonth = sums[u.ID].Charge, sums[u.ID].Requests
+	}
+	return reply(items[userReply]{Items: list}, err)
+}
+
+type connectionReply struct {
+	BaseURL string       `json:"base_url"`
+	KeyHint *string      `json:"key_hint" doc:"the last four characters of the key; null without a key"`
+	Source  meter.Source `json:"source" enum:"none,saved,environment,file"`
+	Managed bool         `json:"managed" doc:"the provider manages it; it cannot be changed here"`
+}
+
+type connectionInput struct {
+	Body struct {
+		BaseURL string `json:"base_url,omitempty"`
+		APIKey  string `json:"api_key,omitempty" doc:"empty: the key in force"`
+	}
+}
+
+type savedReply struct {
+	meter.Verification
+	Saved bool `json:"saved"`
+}
+
+// refusedConnection is the error of a connection that does not verify, with all that OpenRouter said.
+type refusedConnection struct {
+	webapp.Problem
+	Verify meter.Verification `json:"verify"`
+}
+
+func (s *Server) connectionRoutes(api huma.API) {
+	add(s, api, Admins, "GET", "/api/v1/connection", "The connection in force, without its key", func(ctx context.Context, _ caller, _ *struct{}) (*body[connectionReply], error) {
+		conn := s.Meter.Connection(ctx)
+		r := connectionReply{BaseURL: conn.BaseURL, Source: conn.Source, Managed: conn.Source == meter.File}
+		if hint := conn.Hint(); hint != "" {
+			r.KeyHint = &hint
+		}
+		return reply(r, nil)
+	})
+	add(s, api, Admins, "POST", "/api/v1/connection/verify", "Ask OpenRouter about a key without saving it", func(ctx context.Context, _ caller, in *connectionInput) (*body[meter.Verification], error) {
+		return reply(s.Meter.Verify(ctx, in.Body.BaseURL, in.Body.APIKey))
+	})
+	add(s, api, Admins, "PUT", "/api/v1/connection", "Verify a connection and put it in force at once", func(ctx context.Context, _ caller, in *connectionInput) (*body[savedReply], error) {
+		v, err := s.Meter.Connect(ctx, in.Body.BaseURL, in.Body.APIKey)
+		if err == nil && !v.OK {
+			return nil, &refusedConnection{webapp.Problem{Detail: v.Message + " Nothing was saved.", Status: http.StatusUnprocessableEntity, Code: fault.Invalid}, v}
+		}
+		return reply(savedReply{v, true}, err)
+	})
+}

@@ -1,0 +1,134 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"mai/internal/chat"
+	"mai/internal/money"
+)
+
+type listInput struct {
+	Cursor string `query:"cursor"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+}
+
+type changeChatInput struct {
+	idInput
+	Body struct {
+		Title     *string `json:"title,omitempty"`
+		CurrentID *string `json:"current_id,omitempty" format:"uuid"`
+	}
+}
+
+type sendInput struct {
+	idInput
+	Body struct {
+		MessageID string  `json:"message_id" format:"uuid" doc:"made by the client; sending the same again is safe"`
+		ReplyID   string  `json:"reply_id" format:"uuid" doc:"id of the answer, made by the client"`
+		ParentID  *string `json:"parent_id" format:"uuid" doc:"the message it follows; null for the first"`
+		Content   string  `json:"content"`
+		Model     string  `json:"model"`
+	}
+}
+
+type messageInput struct {
+	idInput
+	MessageID string `path:"message_id" format:"uuid"`
+}
+
+type regenerateInput struct {
+	messageInput
+	Body struct {
+		ReplyID string `json:"reply_id" format:"uuid"`
+		Model   string `json:"model,omitempty" doc:"empty: the model of the message"`
+	}
+}
+
+// accepted is a reply with status 202.
+type accepted[T any] struct {
+	Status int
+	Body   T
+}
+
+func begun(v chat.Started, err error) (*accepted[chat.Started], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &accepted[chat.Started]{202, v}, nil
+}
+
+func sender(c caller) chat.Sender { return chat.Sender{UserID: c.ID, TeamID: everyone} }
+
+func (s *Server) chatRoutes(api huma.API) {
+	add(s, api, Users, "GET", "/api/v1/models", "Models and their prices in charge", s.listModels)
+	add(s, api, Users, "GET", "/api/v1/chats", "The own chats, newest first", func(ctx context.Context, c caller, in *listInput) (*body[items[chat.Chat]], error) {
+		list, next, err := s.Chats.List(ctx, c.ID, in.Cursor, in.Limit)
+		r := items[chat.Chat]{Items: list}
+		if next != "" {
+			r.Next = &next
+		}
+		return reply(r, err)
+	})
+	add(s, api, Users, "GET", "/api/v1/chats/{id}", "A chat with its messages", func(ctx context.Context, c caller, in *idInput) (*body[chat.Conversation], error) {
+		return reply(s.Chats.Get(ctx, c.ID, in.ID))
+	})
+	add(s, api, Users, "PATCH", "/api/v1/chats/{id}", "Rename a chat, or choose the branch on screen", func(ctx context.Context, c caller, in *changeChatInput) (*body[chat.Chat], error) {
+		return reply(s.Chats.Update(ctx, c.ID, in.ID, in.Body.Title, in.Body.CurrentID))
+	})
+	add(s, api, Users, "DELETE", "/api/v1/chats/{id}", "Delete a chat; it can be restored for an hour", func(ctx context.Context, c caller, in *idInput) (*none, error) {
+		return nil, s.Chats.Delete(ctx, c.ID, in.ID)
+	})
+	add(s, api, Users, "POST", "/api/v1/chats/{id}/restore", "Bring a deleted chat back", func(ctx context.Context, c caller, in *idInput) (*body[chat.Chat], error) {
+		return reply(s.Chats.Restore(ctx, c.ID, in.ID))
+	})
+	add(s, api, Users, "POST", "/api/v1/chats/{id}/messages", "Send a message and start the answer", func(ctx context.Context, c caller, in *sendInput) (*accepted[chat.Started], error) {
+		b := in.Body
+		return begun(s.Chats.Send(ctx, sender(c), chat.Draft{ChatID: in.ID, MessageID: b.MessageID, ReplyID: b.ReplyID, ParentID: b.ParentID, Content: b.Content, Model: b.Model}))
+	})
+	add(s, api, Users, "POST", "/api/v1/chats/{id}/messages/{message_id}/regenerate", "Start another answer to the same question", func(ctx context.Context, c caller, in *regenerateInput) (*accepted[chat.Started], error) {
+		return begun(s.Chats.Regenerate(ctx, sender(c), in.ID, in.MessageID, in.Body.ReplyID, in.Body.Model))
+	})
+	add(s, api, Users, "POST", "/api/v1/chats/{id}/messages/{message_id}/continue", "Go on writing an answer that ended early", func(ctx context.Context, c caller, in *messageInput) (*accepted[chat.Started], error) {
+		return begun(s.Chats.Continue(ctx, sender(c), in.ID, in.MessageID))
+	})
+	add(s, api, Users, "POST", "/api/v1/runs/{id}/stop", "Stop an answer; what is written is kept", func(ctx context.Context, c caller, in *idInput) (*accepted[struct{}], error) {
+		return &accepted[struct{}]{Status: 202}, s.Chats.Stop(ctx, c.ID, in.ID)
+	})
+}
+
+type modelReply struct {
+	ID              string        `json:"id"`
+	Name            string        `json:"name"`
+	ContextLength   int64         `json:"context_length"`
+	MaxOutput       int64         `json:"max_output"`
+	CreatedAt       time.Time     `json:"created_at"`
+	PromptPrice     *money.Amount `json:"prompt_price" doc:"charge for a million tokens; null when it has no fixed price and cannot be used"`
+	CompletionPrice *money.Amount `json:"completion_price"`
+}
+
+func (s *Server) listModels(ctx context.Context, _ caller, _ *struct{}) (*body[items[modelReply]], error) {
+	models, err := s.Meter.Models(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]modelReply, len(models))
+	for i, m := range models {
+		list[i] = modelReply{ID: m.ID, Name: m.Name, ContextLength: m.Context, MaxOutput: m.MaxOutput, CreatedAt: m.Created}
+		if !m.Priceable() {
+			continue
+		}
+		prompt, err := s.Meter.Markup().Charge(m.Base.Prompt)
+		if err != nil {
+			return nil, err
+		}
+		completion, err := s.Meter.Markup().Charge(m.Base.Completion)
+		if err != nil {
+			return nil, err
+		}
+		list[i].PromptPrice, list[i].CompletionPrice = &prompt, &completion
+	}
+	return reply(items[modelReply]{Items: list}, nil)
+}

@@ -1,0 +1,158 @@
+// Package server is mai's own HTTP API, described by OpenAPI, with the gateway and the browser UI beside it.
+//
+// Every operation says beside its route who may call it. Handlers return errors; one place turns them into replies.
+package server
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/netip"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"mai/internal/account"
+	"mai/internal/chat"
+	"mai/internal/fault"
+	"mai/internal/gateway"
+	"mai/internal/ledger"
+	"mai/internal/meter"
+	"mai/internal/sqldb"
+	"mai/internal/webapp"
+)
+
+// maxBody bounds a request to /api, in bytes.
+const maxBody = 4 << 20
+
+// everyone is the team that all users are in.
+const everyone = "everyone"
+
+// Options are the parts and settings of a Server.
+type Options struct {
+	DB       *sqldb.DB
+	Accounts *account.Accounts
+	Ledger   *ledger.Ledger
+	Meter    *meter.Meter
+	Chats    *chat.Chats
+	Log      *slog.Logger
+	UI       fs.FS // the built browser UI
+	Name     string
+	Version  string
+	Locale   string
+	Trusted  []netip.Prefix // proxies that are believed about encryption and addresses
+	Demo     *Login         // shown on the sign-in page of a demo; nil otherwise
+}
+
+// Login is a way to sign in to a demo.
+type Login struct {
+	Email    string `json:"email"`
+	Password string `json:"password"`
+}
+
+// Server answers all HTTP requests of an instance.
+type Server struct {
+	Options
+	handler http.Handler
+	routes  []Route
+}
+
+// Route is an operation of the API and who may call it.
+type Route struct {
+	Method, Path string
+	Access       Access
+}
+
+// Access is who may call an operation.
+type Access string
+
+// Who may call an operation.
+const (
+	Public  Access = "public"  // everybody, also without an account
+	Waiting Access = "pending" // whoever is signed in, even while waiting for approval
+	Users   Access = "user"    // users and admins
+	Admins  Access = "admin"   // admins
+)
+
+// New returns a server of the given parts.
+func New(o Options) (*Server, error) {
+	s := &Server{Options: o}
+	ui, err := webapp.NewUI(o.UI, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	api := humago.New(mux, openAPI(o.Version))
+	s.instanceRoutes(api)
+	s.authRoutes(api)
+	s.userRoutes(api)
+	s.connectionRoutes(api)
+	s.chatRoutes(api)
+	s.streamRoutes(api)
+	s.usageRoutes(api)
+	mux.Handle("GET /health", webapp.Serve(o.Log, s.health))
+	mux.Handle("GET /ready", webapp.Serve(o.Log, s.ready))
+	gateway.New(o.Accounts, o.Meter, o.Trusted, o.Log).Register(mux)
+	mux.Handle("/api/", webapp.Serve(o.Log, func(http.ResponseWriter, *http.Request) error {
+		return fault.New(fault.NotFound, "There is no such address in the API. GET /api/openapi.json lists them.")
+	}))
+	mux.Handle("/", ui)
+	s.handler = webapp.AccessLog(o.Log, webapp.Recover(o.Log, webapp.SecurityHeaders(o.Trusted, webapp.SameOrigin(mux))))
+	return s, nil
+}
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Routes lists the operations of the API and who may call them.
+func (s *Server) Routes() []Route { return s.routes }
+
+func openAPI(version string) huma.Config {
+	c := huma.DefaultConfig("mAI", version)
+	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "/api/openapi", "", ""
+	c.CreateHooks = nil // no $schema links in replies
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"session": {Type: "http", Scheme: "bearer", Description: "The token of a sign-in. Browsers send it as a cookie."},
+	}
+	return c
+}
+
+// health says that the process serves and its database answers.
+func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
+	if err := s.checkDatabase(r.Context()); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "The database does not answer.")
+	}
+	return webapp.WriteJSON(w, http.StatusOK, map[string]bool{"status": true})
+}
+
+func (s *Server) checkDatabase(ctx context.Context) error {
+	return s.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		var one int
+		return tx.Row(`SELECT 1 FROM users LIMIT 1`, nil, &one)
+	})
+}
+
+// ready says what keeps the instance from doing its work.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
+	reply := struct {
+		Ready    bool              `json:"ready"`
+		Problems map[string]string `json:"problems"`
+	}{Problems: map[string]string{}}
+	if err := s.checkDatabase(r.Context()); err != nil {
+		s.Log.Error("not ready", "err", err)
+		reply.Problems["database"] = "The database does not answer."
+	}
+	if s.Meter.Connection(r.Context()).Source == meter.None {
+		reply.Problems["connection"] = "No OpenRouter key is connected yet. An admin adds it in Settings → Connections."
+	}
+	if _, err := fs.Stat(s.UI, "index.html"); err != nil {
+		reply.Problems["ui"] = "The browser UI was not built into this program. Run `make build` (needs Node)."
+	}
+	reply.Ready = len(reply.Problems) == 0
+	status := http.StatusOK
+	if !reply.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	return webapp.WriteJSON(w, status, reply)
+}

@@ -1,0 +1,331 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"encoding/csv"
+	"net/http"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"mai/internal/fault"
+	"mai/internal/ledger"
+	"mai/internal/money"
+	"mai/internal/webapp"
+)
+
+// sums are what a row of usage adds up to.
+type sums struct {
+	Charge           money.Amount `json:"charge"`
+	Requests         int64        `json:"requests" doc:"calls that may cost something"`
+	PromptTokens     int64        `json:"prompt_tokens"`
+	CompletionTokens int64        `json:"completion_tokens"`
+}
+
+func (a sums) add(t ledger.Total) (sums, error) {
+	charge, err := a.Charge.Add(t.Charge)
+	return sums{charge, a.Requests + t.Requests, a.PromptTokens + t.Prompt, a.CompletionTokens + t.Completion}, err
+}
+
+// sumBy adds totals up by a key.
+func sumBy(totals []ledger.Total, key func(ledger.Total) string) (map[string]sums, error) {
+	by := map[string]sums{}
+	for _, t := range totals {
+		sum, err := by[key(t)].add(t)
+		if err != nil {
+			return nil, err
+		}
+		by[key(t)] = sum
+	}
+	return by, nil
+}
+
+type budgetReply struct {
+	Limit     *money.Amount `json:"limit" doc:"null: no limit"`
+	Spent     money.Amount  `json:"spent"`
+	Held      money.Amount  `json:"held" doc:"reserved for running requests"`
+	Remaining *money.Amount `json:"remaining"`
+	Period    string        `json:"period" doc:"UTC month"`
+	ResetsAt  time.Time     `json:"resets_at"`
+}
+
+func (s *Server) budget(ctx context.Context) (budgetReply, error) {
+	b, err := s.Ledger.Budget(ctx)
+	return budgetReply{b.Limit, b.Spent, b.Held, b.Remaining(), b.Period, b.ResetsAt}, err
+}
+
+type budgetInput struct {
+	Body struct {
+		Limit *string `json:"limit" nullable:"true" doc:"USD per month in charge; null: no limit"`
+	}
+}
+
+type userSums struct {
+	sums
+	UserID string `json:"user_id"`
+	Name   string `json:"name"`
+	Tokens int64  `json:"tokens"`
+}
+
+type modelSums struct {
+	sums
+	Model  string `json:"model"`
+	Tokens int64  `json:"tokens"`
+}
+
+type daySums struct {
+	sums
+	Date string `json:"date"`
+}
+
+type ledgerItem struct {
+	IntentID     string        `json:"intent_id"`
+	GenerationID *string       `json:"generation_id"`
+	UserID       string        `json:"user_id"`
+	Model        string        `json:"model"`
+	State        ledger.State  `json:"state"`
+	Charge       *money.Amount `json:"charge" doc:"null while it is not known"`
+	OccurredAt   time.Time     `json:"occurred_at"`
+}
+
+type recentItem struct {
+	ledgerItem
+	UserName         string `json:"user_name"`
+	Kind             string `json:"kind" doc:"chat, title or api"`
+	PromptTokens     int64  `json:"prompt_tokens"`
+	CompletionTokens int64  `json:"completion_tokens"`
+}
+
+type summaryReply struct {
+	Month   string       `json:"month"`
+	Today   sums         `json:"today" doc:"since 00:00 UTC"`
+	Total   sums         `json:"total"`
+	Budget  budgetReply  `json:"budget"`
+	Days    []daySums    `json:"days" doc:"UTC days of the month up to today"`
+	ByUser  []userSums   `json:"by_user"`
+	ByModel []modelSums  `json:"by_model"`
+	Recent  []recentItem `json:"recent"`
+}
+
+type monthInput struct {
+	Month string `query:"month" doc:"UTC month such as 2026-11; empty: this month"`
+}
+
+type ledgerInput struct {
+	After  string `query:"after" doc:"intent_id of the last item of the page before"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	Format string `query:"format" enum:"json,csv" default:"json" doc:"csv streams everything"`
+}
+
+type stateSum struct {
+	State  ledger.State `json:"state"`
+	Count  int64        `json:"count"`
+	Charge money.Amount `json:"charge"`
+	AtMost money.Amount `json:"at_most" doc:"what could still be charged"`
+}
+
+type accuracyReply struct {
+	States []stateSum `json:"states"`
+}
+
+func (s *Server) usageRoutes(api huma.API) {
+	add(s, api, Admins, "GET", "/api/v1/budget", "The company's budget this month", func(ctx context.Context, _ caller, _ *struct{}) (*body[budgetReply], error) {
+		return reply(s.budget(ctx))
+	})
+	add(s, api, Admins, "PUT", "/api/v1/budget", "Set the company's monthly budget, in force at once", s.setBudget)
+	add(s, api, Admins, "GET", "/api/v1/usage/summary", "A month's usage", s.summary)
+	add(s, api, Admins, "GET", "/api/v1/usage/accuracy", "How certain the books are", func(ctx context.Context, _ caller, _ *struct{}) (*body[accuracyReply], error) {
+		list, err := s.Ledger.Accuracy(ctx)
+		states := make([]stateSum, len(list))
+		for i, sum := range list {
+			states[i] = stateSum(sum)
+		}
+		return reply(accuracyReply{states}, err)
+	})
+	s.ledgerRoute(api)
+}
+
+func (s *Server) setBudget(ctx context.Context, _ caller, in *budgetInput) (*body[budgetReply], error) {
+	var limit *money.Amount
+	if in.Body.Limit != nil {
+		amount, err := money.Parse(*in.Body.Limit)
+		if err != nil {
+			return nil, fault.Wrap(fault.Invalid, err, "A budget is an amount in USD such as 500 or 49.90.")
+		}
+		limit = &amount
+	}
+	if err := s.Ledger.SetBudget(ctx, limit); err != nil {
+		return nil, err
+	}
+	return reply(s.budget(ctx))
+}
+
+func (s *Server) summary(ctx context.Context, _ caller, in *monthInput) (*body[summaryReply], error) {
+	now := time.Now().UTC()
+	month := in.Month
+	if month == "" {
+		month = ledger.Period(now)
+	}
+	first, err := time.Parse("2006-01", month)
+	if err != nil || first.After(now) {
+		return nil, fault.New(fault.Invalid, "A month is written like 2026-11 and has begun.")
+	}
+	totals, err := s.Ledger.Totals(ctx, month)
+	if err != nil {
+		return nil, err
+	}
+	r := summaryReply{Month: month}
+	if r.Budget, err = s.budget(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.addUp(totals, first, now); err != nil {
+		return nil, err
+	}
+	if r.Recent, err = s.recent(ctx, month); err != nil {
+		return nil, err
+	}
+	ids := make([]string, 0, len(r.ByUser))
+	for _, u := range r.ByUser {
+		ids = append(ids, u.UserID)
+	}
+	names, err := s.Accounts.Names(ctx, ids)
+	for i := range r.ByUser {
+		r.ByUser[i].Name = names[r.ByUser[i].UserID]
+	}
+	for i := range r.Recent {
+		r.Recent[i].UserName = names[r.Recent[i].UserID]
+	}
+	return reply(r, err)
+}
+
+// addUp makes every sum of the page from the same totals, so that they agree with each other.
+func (r *summaryReply) addUp(totals []ledger.Total, first, now time.Time) error {
+	byDay, err := sumBy(totals, func(t ledger.Total) string { return t.Day.Format(time.DateOnly) })
+	if err != nil {
+		return err
+	}
+	byUser, err := sumBy(totals, func(t ledger.Total) string { return t.UserID })
+	if err != nil {
+		return err
+	}
+	byModel, err := sumBy(totals, func(t ledger.Total) string { return t.Model })
+	if err != nil {
+		return err
+	}
+	all, err := sumBy(totals, func(ledger.Total) string { return "" })
+	if err != nil {
+		return err
+	}
+	r.Total, r.Today = all[""], byDay[now.Format(time.DateOnly)]
+	r.Days, r.ByUser, r.ByModel = []daySums{}, []userSums{}, []modelSums{}
+	for day := first; day.Month() == first.Month() && !day.After(now); day = day.AddDate(0, 0, 1) {
+		date := day.Format(time.DateOnly)
+		r.Days = append(r.Days, daySums{byDay[date], date})
+	}
+	for id, sum := range byUser {
+		r.ByUser = append(r.ByUser, userSums{sums: sum, UserID: id, Tokens: sum.PromptTokens + sum.CompletionTokens})
+	}
+	for model, sum := range byModel {
+		r.ByModel = append(r.ByModel, modelSums{sum, model, sum.PromptTokens + sum.CompletionTokens})
+	}
+	slices.SortFunc(r.ByUser, func(a, b userSums) int {
+		return cmp.Or(cmp.Compare(b.Charge, a.Charge), cmp.Compare(a.UserID, b.UserID))
+	})
+	slices.SortFunc(r.ByModel, func(a, b modelSums) int {
+		return cmp.Or(cmp.Compare(b.Charge, a.Charge), cmp.Compare(a.Model, b.Model))
+	})
+	return nil
+}
+
+// recentCount is how many of the last requests the page shows.
+const recentCount = 50
+
+func (s *Server) recent(ctx context.Context, month string) ([]recentItem, error) {
+	list, err := s.Ledger.Latest(ctx, month, recentCount)
+	recent := make([]recentItem, len(list))
+	for i, in := range list {
+		recent[i] = recentItem{ledgerItem: newLedgerItem(in), Kind: in.Kind, PromptTokens: in.Usage.Prompt, CompletionTokens: in.Usage.Completion}
+	}
+	return recent, err
+}
+
+func newLedgerItem(in ledger.Intent) ledgerItem {
+	item := ledgerItem{IntentID: in.ID, UserID: in.UserID, Model: in.Model, State: in.State, Charge: in.Charge(), OccurredAt: in.SentAt}
+	if in.GenerationID != "" {
+		item.GenerationID = &in.GenerationID
+	}
+	return item
+}
+
+// ledgerPage is how many intents are read at once for a CSV.
+const ledgerPage = 1000
+
+// ledgerRoute serves the intents with their charges, page by page or all as CSV.
+func (s *Server) ledgerRoute(api huma.API) {
+	op := s.operation(Admins, http.MethodGet, "/api/v1/usage/ledger", "Every call and its charge, oldest first")
+	schema := api.OpenAPI().Components.Schemas
+	op.Responses = map[string]*huma.Response{"200": {Description: "A page, or everything as CSV", Content: map[string]*huma.MediaType{
+		"application/json": {Schema: huma.SchemaFromType(schema, reflect.TypeFor[items[ledgerItem]]())}, "text/csv": {},
+	}}}
+	huma.Register(api, op, func(ctx context.Context, in *ledgerInput) (*huma.StreamResponse, error) {
+		c, _ := ctx.Value(callerKey{}).(caller)
+		return &huma.StreamResponse{Body: func(huma.Context) {
+			write := s.writePage
+			if in.Format == "csv" {
+				write = s.writeCSV
+			}
+			if err := write(ctx, c.w, in); err != nil {
+				webapp.WriteError(c.w, c.r, s.Log, err)
+			}
+		}}, nil
+	})
+}
+
+func (s *Server) writePage(ctx context.Context, w http.ResponseWriter, in *ledgerInput) error {
+	list, err := s.Ledger.Intents(ctx, in.After, in.Limit)
+	if err != nil {
+		return err
+	}
+	page := struct {
+		Items []ledgerItem `json:"items"`
+		Next  *string      `json:"next"`
+	}{Items: make([]ledgerItem, len(list))}
+	for i, intent := range list {
+		page.Items[i] = newLedgerItem(intent)
+	}
+	if len(list) == in.Limit {
+		page.Next = &list[len(list)-1].ID
+	}
+	return webapp.WriteJSON(w, http.StatusOK, page)
+}
+
+func (s *Server) writeCSV(ctx context.Context, w http.ResponseWriter, in *ledgerInput) error {
+	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
+	w.Header().Set("Content-Disposition", `attachment; filename="ledger.csv"`)
+	out := csv.NewWriter(w)
+	if err := out.Write([]string{"intent_id", "generation_id", "user_id", "model", "state", "charge", "occurred_at"}); err != nil {
+		return err
+	}
+	for after := in.After; ; {
+		list, err := s.Ledger.Intents(ctx, after, ledgerPage)
+		if err != nil {
+			return err
+		}
+		for _, intent := range list {
+			charge := ""
+			if c := intent.Charge(); c != nil {
+				charge = c.String()
+			}
+			if err := out.Write([]string{intent.ID, intent.GenerationID, intent.UserID, intent.Model, string(intent.State), charge, intent.SentAt.Format(time.RFC3339Nano)}); err != nil {
+				return err
+			}
+		}
+		if out.Flush(); len(list) < ledgerPage || out.Error() != nil {
+			return out.Error()
+		}
+		after = list[len(list)-1].ID
+	}
+}
