@@ -31,7 +31,8 @@ func newUserReply(u account.User) userReply {
 	return userReply{ID: u.ID, Name: u.Name, Email: u.Email, Role: u.Role, Disabled: u.Disabled, CreatedAt: u.CreatedAt, LastActiveAt: timeOrNil(u.LastActiveAt)}
 }
 
-type idInput struct {
+// IDInput is the id in a path.
+type IDInput struct {
 	ID string `path:"id" format:"uuid"`
 }
 
@@ -45,7 +46,7 @@ type newUserInput struct {
 }
 
 type changeUserInput struct {
-	idInput
+	IDInput
 	Body struct {
 		Name     *string       `json:"name,omitempty"`
 		Role     *account.Role `json:"role,omitempty" enum:"admin,user,pending"`
@@ -54,7 +55,7 @@ type changeUserInput struct {
 }
 
 type resetPasswordInput struct {
-	idInput
+	IDInput
 	Body struct {
 		Password string `json:"password"`
 	}
@@ -90,11 +91,11 @@ func (s *Server) listUsers(ctx context.Context, _ caller, _ *struct{}) (*body[it
 	if err != nil {
 		return nil, err
 	}
-	sums, err := sumBy(totals, func(t ledger.Total) string { return t.UserID })
+	byUser, err := sumBy(totals, func(t ledger.Total) string { return t.UserID })
 	list := make([]userReply, len(users))
 	for i, u := range users {
 		list[i] = newUserReply(u)
-		list[i].ChargeMonth, list[i].RequestsMonth = sums[u.ID].Charge, sums[u.ID].Requests
+		list[i].ChargeMonth, list[i].RequestsMonth = byUser[u.ID].Charge, byUser[u.ID].Requests
 	}
 	return reply(items[userReply]{Items: list}, err)
 }

@@ -16,7 +16,7 @@ type listInput struct {
 }
 
 type changeChatInput struct {
-	idInput
+	IDInput
 	Body struct {
 		Title     *string `json:"title,omitempty"`
 		CurrentID *string `json:"current_id,omitempty" format:"uuid"`
@@ -24,7 +24,7 @@ type changeChatInput struct {
 }
 
 type sendInput struct {
-	idInput
+	IDInput
 	Body struct {
 		MessageID string  `json:"message_id" format:"uuid" doc:"made by the client; sending the same again is safe"`
 		ReplyID   string  `json:"reply_id" format:"uuid" doc:"id of the answer, made by the client"`
@@ -34,13 +34,14 @@ type sendInput struct {
 	}
 }
 
-type messageInput struct {
-	idInput
+// MessageInput is a message in a path.
+type MessageInput struct {
+	IDInput
 	MessageID string `path:"message_id" format:"uuid"`
 }
 
 type regenerateInput struct {
-	messageInput
+	MessageInput
 	Body struct {
 		ReplyID string `json:"reply_id" format:"uuid"`
 		Model   string `json:"model,omitempty" doc:"empty: the model of the message"`
@@ -52,6 +53,9 @@ type accepted[T any] struct {
 	Status int
 	Body   T
 }
+
+// stopped is a reply with status 202 and no body.
+type stopped struct{ Status int }
 
 func begun(v chat.Started, err error) (*accepted[chat.Started], error) {
 	if err != nil {
@@ -72,16 +76,16 @@ func (s *Server) chatRoutes(api huma.API) {
 		}
 		return reply(r, err)
 	})
-	add(s, api, Users, "GET", "/api/v1/chats/{id}", "A chat with its messages", func(ctx context.Context, c caller, in *idInput) (*body[chat.Conversation], error) {
+	add(s, api, Users, "GET", "/api/v1/chats/{id}", "A chat with its messages", func(ctx context.Context, c caller, in *IDInput) (*body[chat.Conversation], error) {
 		return reply(s.Chats.Get(ctx, c.ID, in.ID))
 	})
 	add(s, api, Users, "PATCH", "/api/v1/chats/{id}", "Rename a chat, or choose the branch on screen", func(ctx context.Context, c caller, in *changeChatInput) (*body[chat.Chat], error) {
 		return reply(s.Chats.Update(ctx, c.ID, in.ID, in.Body.Title, in.Body.CurrentID))
 	})
-	add(s, api, Users, "DELETE", "/api/v1/chats/{id}", "Delete a chat; it can be restored for an hour", func(ctx context.Context, c caller, in *idInput) (*none, error) {
+	add(s, api, Users, "DELETE", "/api/v1/chats/{id}", "Delete a chat; it can be restored for an hour", func(ctx context.Context, c caller, in *IDInput) (*none, error) {
 		return nil, s.Chats.Delete(ctx, c.ID, in.ID)
 	})
-	add(s, api, Users, "POST", "/api/v1/chats/{id}/restore", "Bring a deleted chat back", func(ctx context.Context, c caller, in *idInput) (*body[chat.Chat], error) {
+	add(s, api, Users, "POST", "/api/v1/chats/{id}/restore", "Bring a deleted chat back", func(ctx context.Context, c caller, in *IDInput) (*body[chat.Chat], error) {
 		return reply(s.Chats.Restore(ctx, c.ID, in.ID))
 	})
 	add(s, api, Users, "POST", "/api/v1/chats/{id}/messages", "Send a message and start the answer", func(ctx context.Context, c caller, in *sendInput) (*accepted[chat.Started], error) {
@@ -91,11 +95,11 @@ func (s *Server) chatRoutes(api huma.API) {
 	add(s, api, Users, "POST", "/api/v1/chats/{id}/messages/{message_id}/regenerate", "Start another answer to the same question", func(ctx context.Context, c caller, in *regenerateInput) (*accepted[chat.Started], error) {
 		return begun(s.Chats.Regenerate(ctx, sender(c), in.ID, in.MessageID, in.Body.ReplyID, in.Body.Model))
 	})
-	add(s, api, Users, "POST", "/api/v1/chats/{id}/messages/{message_id}/continue", "Go on writing an answer that ended early", func(ctx context.Context, c caller, in *messageInput) (*accepted[chat.Started], error) {
+	add(s, api, Users, "POST", "/api/v1/chats/{id}/messages/{message_id}/continue", "Go on writing an answer that ended early", func(ctx context.Context, c caller, in *MessageInput) (*accepted[chat.Started], error) {
 		return begun(s.Chats.Continue(ctx, sender(c), in.ID, in.MessageID))
 	})
-	add(s, api, Users, "POST", "/api/v1/runs/{id}/stop", "Stop an answer; what is written is kept", func(ctx context.Context, c caller, in *idInput) (*accepted[struct{}], error) {
-		return &accepted[struct{}]{Status: 202}, s.Chats.Stop(ctx, c.ID, in.ID)
+	add(s, api, Users, "POST", "/api/v1/runs/{id}/stop", "Stop an answer; what is written is kept", func(ctx context.Context, c caller, in *IDInput) (*stopped, error) {
+		return &stopped{202}, s.Chats.Stop(ctx, c.ID, in.ID)
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -51,7 +52,7 @@ func add[I, O any](s *Server, api huma.API, access Access, method, path, summary
 func (s *Server) operation(access Access, method, path, summary string) huma.Operation {
 	s.routes = append(s.routes, Route{method, path, access})
 	op := huma.Operation{
-		OperationID: huma.GenerateOperationID(method, path, nil), Method: method, Path: path, Summary: summary,
+		OperationID: operationID(method, path), Method: method, Path: path, Summary: summary,
 		MaxBodyBytes: maxBody, Errors: []int{http.StatusBadRequest, http.StatusInternalServerError},
 		Middlewares: huma.Middlewares{s.authorize(access)},
 	}
@@ -60,6 +61,12 @@ func (s *Server) operation(access Access, method, path, summary string) huma.Ope
 		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden)
 	}
 	return op
+}
+
+// operationID is the route as one word, "get-chats-id".
+func operationID(method, path string) string {
+	words := strings.FieldsFunc(strings.TrimPrefix(path, "/api/v1"), func(r rune) bool { return strings.ContainsRune("/{}_", r) })
+	return strings.ToLower(method) + "-" + strings.Join(words, "-")
 }
 
 // authorize lets callers with the access through, and tells the handler who they are.

@@ -17,22 +17,22 @@ import (
 	"mai/internal/webapp"
 )
 
-// sums are what a row of usage adds up to.
-type sums struct {
+// Sums are what a row of usage adds up to.
+type Sums struct {
 	Charge           money.Amount `json:"charge"`
 	Requests         int64        `json:"requests" doc:"calls that may cost something"`
 	PromptTokens     int64        `json:"prompt_tokens"`
 	CompletionTokens int64        `json:"completion_tokens"`
 }
 
-func (a sums) add(t ledger.Total) (sums, error) {
+func (a Sums) add(t ledger.Total) (Sums, error) {
 	charge, err := a.Charge.Add(t.Charge)
-	return sums{charge, a.Requests + t.Requests, a.PromptTokens + t.Prompt, a.CompletionTokens + t.Completion}, err
+	return Sums{charge, a.Requests + t.Requests, a.PromptTokens + t.Prompt, a.CompletionTokens + t.Completion}, err
 }
 
 // sumBy adds totals up by a key.
-func sumBy(totals []ledger.Total, key func(ledger.Total) string) (map[string]sums, error) {
-	by := map[string]sums{}
+func sumBy(totals []ledger.Total, key func(ledger.Total) string) (map[string]Sums, error) {
+	by := map[string]Sums{}
 	for _, t := range totals {
 		sum, err := by[key(t)].add(t)
 		if err != nil {
@@ -64,24 +64,25 @@ type budgetInput struct {
 }
 
 type userSums struct {
-	sums
+	Sums
 	UserID string `json:"user_id"`
 	Name   string `json:"name"`
 	Tokens int64  `json:"tokens"`
 }
 
 type modelSums struct {
-	sums
+	Sums
 	Model  string `json:"model"`
 	Tokens int64  `json:"tokens"`
 }
 
 type daySums struct {
-	sums
+	Sums
 	Date string `json:"date"`
 }
 
-type ledgerItem struct {
+// LedgerItem is a call as a client sees it.
+type LedgerItem struct {
 	IntentID     string        `json:"intent_id"`
 	GenerationID *string       `json:"generation_id"`
 	UserID       string        `json:"user_id"`
@@ -92,7 +93,7 @@ type ledgerItem struct {
 }
 
 type recentItem struct {
-	ledgerItem
+	LedgerItem
 	UserName         string `json:"user_name"`
 	Kind             string `json:"kind" doc:"chat, title or api"`
 	PromptTokens     int64  `json:"prompt_tokens"`
@@ -101,8 +102,8 @@ type recentItem struct {
 
 type summaryReply struct {
 	Month   string       `json:"month"`
-	Today   sums         `json:"today" doc:"since 00:00 UTC"`
-	Total   sums         `json:"total"`
+	Today   Sums         `json:"today" doc:"since 00:00 UTC"`
+	Total   Sums         `json:"total"`
 	Budget  budgetReply  `json:"budget"`
 	Days    []daySums    `json:"days" doc:"UTC days of the month up to today"`
 	ByUser  []userSums   `json:"by_user"`
@@ -226,7 +227,7 @@ func (r *summaryReply) addUp(totals []ledger.Total, first, now time.Time) error 
 		r.Days = append(r.Days, daySums{byDay[date], date})
 	}
 	for id, sum := range byUser {
-		r.ByUser = append(r.ByUser, userSums{sums: sum, UserID: id, Tokens: sum.PromptTokens + sum.CompletionTokens})
+		r.ByUser = append(r.ByUser, userSums{Sums: sum, UserID: id, Tokens: sum.PromptTokens + sum.CompletionTokens})
 	}
 	for model, sum := range byModel {
 		r.ByModel = append(r.ByModel, modelSums{sum, model, sum.PromptTokens + sum.CompletionTokens})
@@ -247,13 +248,13 @@ func (s *Server) recent(ctx context.Context, month string) ([]recentItem, error)
 	list, err := s.Ledger.Latest(ctx, month, recentCount)
 	recent := make([]recentItem, len(list))
 	for i, in := range list {
-		recent[i] = recentItem{ledgerItem: newLedgerItem(in), Kind: in.Kind, PromptTokens: in.Usage.Prompt, CompletionTokens: in.Usage.Completion}
+		recent[i] = recentItem{LedgerItem: newLedgerItem(in), Kind: in.Kind, PromptTokens: in.Usage.Prompt, CompletionTokens: in.Usage.Completion}
 	}
 	return recent, err
 }
 
-func newLedgerItem(in ledger.Intent) ledgerItem {
-	item := ledgerItem{IntentID: in.ID, UserID: in.UserID, Model: in.Model, State: in.State, Charge: in.Charge(), OccurredAt: in.SentAt}
+func newLedgerItem(in ledger.Intent) LedgerItem {
+	item := LedgerItem{IntentID: in.ID, UserID: in.UserID, Model: in.Model, State: in.State, Charge: in.Charge(), OccurredAt: in.SentAt}
 	if in.GenerationID != "" {
 		item.GenerationID = &in.GenerationID
 	}
@@ -268,7 +269,7 @@ func (s *Server) ledgerRoute(api huma.API) {
 	op := s.operation(Admins, http.MethodGet, "/api/v1/usage/ledger", "Every call and its charge, oldest first")
 	schema := api.OpenAPI().Components.Schemas
 	op.Responses = map[string]*huma.Response{"200": {Description: "A page, or everything as CSV", Content: map[string]*huma.MediaType{
-		"application/json": {Schema: huma.SchemaFromType(schema, reflect.TypeFor[items[ledgerItem]]())}, "text/csv": {},
+		"application/json": {Schema: huma.SchemaFromType(schema, reflect.TypeFor[items[LedgerItem]]())}, "text/csv": {},
 	}}}
 	huma.Register(api, op, func(ctx context.Context, in *ledgerInput) (*huma.StreamResponse, error) {
 		c, _ := ctx.Value(callerKey{}).(caller)
@@ -290,9 +291,9 @@ func (s *Server) writePage(ctx context.Context, w http.ResponseWriter, in *ledge
 		return err
 	}
 	page := struct {
-		Items []ledgerItem `json:"items"`
+		Items []LedgerItem `json:"items"`
 		Next  *string      `json:"next"`
-	}{Items: make([]ledgerItem, len(list))}
+	}{Items: make([]LedgerItem, len(list))}
 	for i, intent := range list {
 		page.Items[i] = newLedgerItem(intent)
 	}

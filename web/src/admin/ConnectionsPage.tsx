@@ -120,7 +120,7 @@ function ConnectionForm({ connection }: { connection: Connection }) {
         value={url}
         disabled={connection.managed}
         onChange={(e) => setUrl(e.target.value)}
-        error={badUrl ? t`No OpenRouter API answers at this address.` : null}
+        bad={badUrl}
       />
       {replacing && !connection.managed ? (
         <Field
@@ -134,8 +134,7 @@ function ConnectionForm({ connection }: { connection: Connection }) {
             setKey(e.target.value)
             setOutcome(null)
           }}
-          className={badKey ? 'bad' : undefined}
-          error={badKey ? t`This key was not accepted.` : null}
+          bad={badKey}
           // biome-ignore lint/a11y/noAutofocus: replacing the key is what the person asked for
           autoFocus={!!connection.key_hint}
           beside={

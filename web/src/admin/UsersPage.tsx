@@ -1,1 +1,292 @@
-export function UsersPage() { return null }
+import { Menu } from '@mantine/core'
+import { Plural, Trans, useLingui } from '@lingui/react/macro'
+import { useMutation, useQuery } from '@tanstack/react-query'
+import { IconDots, IconSearch, IconUserPlus } from '@tabler/icons-react'
+import { useMemo, useState } from 'react'
+import './admin.css'
+import { patch } from '../api/client'
+import { meQuery, queryClient, usersQuery } from '../api/queries'
+import type { Role, User } from '../api/types'
+import { Button, Glyph, IconButton } from '../ui/Button'
+import { Confirm } from '../ui/Dialog'
+import { useErrorText } from '../ui/errors'
+import { daysAgo, useFormat } from '../ui/format'
+import { Note } from '../ui/Note'
+import { initials } from '../ui/people'
+import { usePageTitle } from '../ui/title'
+import { AddPerson, RenamePerson, ResetPassword } from './PersonDialogs'
+
+/** When a person was last here, in the words of a colleague. */
+export function useLastActive(): (iso: string | null | undefined) => string {
+  const { t } = useLingui()
+  const f = useFormat()
+  return (iso) => {
+    if (!iso) return '—'
+    const time = new Date(iso)
+    const now = new Date()
+    const minutes = Math.floor((now.getTime() - time.getTime()) / 60_000)
+    if (minutes < 1) return t`Now`
+    if (minutes < 60) return t`${minutes} min ago`
+    const ago = daysAgo(time, now)
+    if (ago === 0) return t`Today ${f.time(time)}`
+    if (ago === 1) return t`Yesterday`
+    return f.date(iso)
+  }
+}
+
+type Change = Partial<Pick<User, 'role' | 'disabled' | 'name'>>
+type Asking = { kind: 'password' | 'rename' | 'disable' | 'demote'; user: User }
+
+function RoleBadge({ user }: { user: User }) {
+  if (user.disabled) {
+    return (
+      <span className="badge">
+        <Trans>Disabled</Trans>
+      </span>
+    )
+  }
+  if (user.role === 'pending') {
+    return (
+      <span className="badge warn">
+        <Trans>Pending</Trans>
+      </span>
+    )
+  }
+  if (user.role === 'admin') {
+    return (
+      <span className="badge accent">
+        <Trans>Admin</Trans>
+      </span>
+    )
+  }
+  return (
+    <span className="sm">
+      <Trans>User</Trans>
+    </span>
+  )
+}
+
+function Actions(props: { user: User; self: boolean; onChange: (change: Change) => void; onAsk: (kind: Asking['kind']) => void }) {
+  const { user, self, onChange, onAsk } = props
+  const { t } = useLingui()
+  return (
+    <Menu position="bottom-end" offset={4} transitionProps={{ duration: 160 }}>
+      <Menu.Target>
+        <IconButton label={t`More for ${user.name}`} icon={IconDots} small />
+      </Menu.Target>
+      <Menu.Dropdown>
+        {!user.disabled && user.role === 'user' && (
+          <Menu.Item onClick={() => onChange({ role: 'admin' })}>
+            <Trans>Make admin</Trans>
+          </Menu.Item>
+        )}
+        {!user.disabled && user.role === 'admin' && (
+          <Menu.Item onClick={() => onAsk('demote')}>
+            <Trans>Make an ordinary user</Trans>
+          </Menu.Item>
+        )}
+        <Menu.Item onClick={() => onAsk('rename')}>
+          <Trans>Rename</Trans>
+        </Menu.Item>
+        <Menu.Item onClick={() => onAsk('password')}>
+          <Trans>Reset password</Trans>
+        </Menu.Item>
+        {!self && (
+          <>
+            <Menu.Divider />
+            {user.disabled ? (
+              <Menu.Item onClick={() => onChange({ disabled: false })}>
+                <Trans>Enable</Trans>
+              </Menu.Item>
+            ) : (
+              <Menu.Item data-danger onClick={() => onAsk('disable')}>
+                <Trans>Disable</Trans>
+              </Menu.Item>
+            )}
+          </>
+        )}
+      </Menu.Dropdown>
+    </Menu>
+  )
+}
+
+/** Those who wait for approval come first, then everybody by name. */
+const byWaiting = (a: User, b: User) =>
+  Number(b.role === 'pending') - Number(a.role === 'pending') || a.name.localeCompare(b.name)
+
+export function UsersPage() {
+  const { t } = useLingui()
+  const f = useFormat()
+  const errorText = useErrorText()
+  const lastActive = useLastActive()
+  const { data: me } = useQuery(meQuery)
+  const { data: users, error } = useQuery(usersQuery)
+  const [search, setSearch] = useState('')
+  const [adding, setAdding] = useState(false)
+  const [asking, setAsking] = useState<Asking | null>(null)
+  usePageTitle(t`Users`)
+  const change = useMutation({
+    mutationFn: ({ id, ...body }: Change & { id: string }) => patch<User>(`/users/${id}`, body),
+    onSuccess: (user) => {
+      setAsking(null)
+      queryClient.setQueryData(usersQuery.queryKey, (all) => all?.map((u) => (u.id === user.id ? { ...u, ...user } : u)))
+    },
+    onError: () => setAsking(null),
+  })
+  const shown = useMemo(() => {
+    const words = search.toLowerCase().split(/\s+/).filter(Boolean)
+    return (users ?? [])
+      .filter((u) => words.every((word) => `${u.name} ${u.email}`.toLowerCase().includes(word)))
+      .sort(byWaiting)
+  }, [users, search])
+  const admins = users?.filter((u) => u.role === 'admin').length ?? 0
+  const setRole = (user: User, role: Role) => change.mutate({ id: user.id, role })
+  const close = () => setAsking(null)
+  return (
+    <div className="wrap">
+      <div className="head">
+        <div className="space">
+          <h1>
+            <Trans>Users</Trans>
+          </h1>
+          {users && (
+            <p>
+              <Plural value={users.length} one="# person" other="# people" />,{' '}
+              <Plural value={admins} one="# admin" other="# admins" />. <Trans>People join by your invitation.</Trans>
+            </p>
+          )}
+        </div>
+        <Button look="primary" icon={IconUserPlus} onClick={() => setAdding(true)}>
+          <Trans>Add person</Trans>
+        </Button>
+      </div>
+      {error && !users && <Note tone="bad">{errorText(error)}</Note>}
+      {change.error && (
+        <div style={{ marginBottom: 14 }}>
+          <Note tone="bad">{errorText(change.error)}</Note>
+        </div>
+      )}
+      {users && users.length > 5 && (
+        <div className="people-tools">
+          <div className="input soft">
+            <Glyph icon={IconSearch} small />
+            <input
+              aria-label={t`Name or e-mail`}
+              placeholder={t`Name or e-mail`}
+              value={search}
+              onChange={(e) => setSearch(e.target.value)}
+            />
+          </div>
+        </div>
+      )}
+      {users && (
+        <div className="card table-scroll">
+          <table className="data people">
+            <thead>
+              <tr>
+                <th className="name-column">
+                  <Trans>User</Trans>
+                </th>
+                <th>
+                  <Trans>Role</Trans>
+                </th>
+                <th className="desktop-only-cell">
+                  <Trans>Last active</Trans>
+                </th>
+                <th className="n desktop-only-cell">
+                  <Trans>Requests this month</Trans>
+                </th>
+                <th className="n desktop-only-cell">
+                  <Trans>Charge this month</Trans>
+                </th>
+                <th className="fit">
+                  <span className="hidden-visually">
+                    <Trans>Actions</Trans>
+                  </span>
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {shown.map((user) => (
+                <tr key={user.id} className={user.disabled ? 'off' : undefined}>
+                  <td className="name-column">
+                    <div className="person-cell">
+                      <span className="avatar desktop-only" aria-hidden="true">
+                        {initials(user.name)}
+                      </span>
+                      <div>
+                        <div className="strong ellipsis">{user.name}</div>
+                        <div className="under ellipsis">{user.email}</div>
+                        <div className="under tn mobile-only">
+                          {f.money(user.charge_month)} · {lastActive(user.last_active_at)}
+                        </div>
+                      </div>
+                    </div>
+                  </td>
+                  <td>
+                    <RoleBadge user={user} />
+                  </td>
+                  <td className="t2 desktop-only-cell">{lastActive(user.last_active_at)}</td>
+                  {user.role === 'pending' ? (
+                    <td className="n" colSpan={3}>
+                      <div className="row" style={{ justifyContent: 'flex-end' }}>
+                        <Button look="quiet" size="small" className="desktop-only" onClick={() => setAsking({ kind: 'disable', user })}>
+                          <Trans>Decline</Trans>
+                        </Button>
+                        <Button look="primary" size="small" onClick={() => setRole(user, 'user')}>
+                          <Trans>Approve</Trans>
+                        </Button>
+                      </div>
+                    </td>
+                  ) : (
+                    <>
+                      <td className="n t2 desktop-only-cell">{f.number(user.requests_month)}</td>
+                      <td className="n desktop-only-cell">{f.money(user.charge_month)}</td>
+                      <td className="fit">
+                        <Actions
+                          user={user}
+                          self={user.id === me?.id}
+                          onChange={(body) => change.mutate({ id: user.id, ...body })}
+                          onAsk={(kind) => setAsking({ kind, user })}
+                        />
+                      </td>
+                    </>
+                  )}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+          {shown.length === 0 && (
+            <p className="t2" style={{ padding: '16px 18px' }}>
+              <Trans>Nobody has this name or e-mail.</Trans>
+            </p>
+          )}
+        </div>
+      )}
+      <AddPerson open={adding} onClose={() => setAdding(false)} />
+      {asking?.kind === 'password' && <ResetPassword user={asking.user} onClose={close} />}
+      {asking?.kind === 'rename' && <RenamePerson user={asking.user} onClose={close} />}
+      <Confirm
+        title={asking?.user.role === 'pending' ? t`Decline account` : t`Disable account`}
+        verb={asking?.user.role === 'pending' ? t`Decline` : t`Disable`}
+        danger
+        open={asking?.kind === 'disable'}
+        busy={change.isPending}
+        onConfirm={() => asking && change.mutate({ id: asking.user.id, disabled: true })}
+        onClose={close}
+      >
+        <Trans>{asking?.user.name} is signed out at once and cannot sign in. Chats are kept.</Trans>
+      </Confirm>
+      <Confirm
+        title={t`Make an ordinary user`}
+        verb={t`Change role`}
+        open={asking?.kind === 'demote'}
+        busy={change.isPending}
+        onConfirm={() => asking && setRole(asking.user, 'user')}
+        onClose={close}
+      >
+        <Trans>{asking?.user.name} will no longer see connections, users and usage.</Trans>
+      </Confirm>
+    </div>
+  )
+}

@@ -46,22 +46,16 @@ export function VerifyResult({ result, at }: { result: Verification; at: Date })
       <div>
         <div className="row">
           <Glyph icon={IconCircleCheck} />
-          <b className="space">{result.saved ? <Trans>Key works and is saved</Trans> : <Trans>Key works</Trans>}</b>
-          <span className="tn xs">
+          <b>{result.saved ? <Trans>Key works and is saved</Trans> : <Trans>Key works</Trans>}</b>
+          {/* OpenRouter's name for the key. */}
+          <span className="mono ellipsis space" title={t`Label at OpenRouter`}>
+            {result.label}
+          </span>
+          <span className="tn xs nw">
             {f.timeSeconds(at)}, {f.number(result.ms)} ms
           </span>
         </div>
         <dl>
-          {result.label && (
-            <div>
-              <dt>
-                <Trans>Label</Trans>
-              </dt>
-              <dd className="ellipsis" title={result.label}>
-                {result.label}
-              </dd>
-            </div>
-          )}
           <div>
             <dt>
               <Trans>Models</Trans>

@@ -7,6 +7,8 @@ type FieldProps = ComponentProps<'input'> & {
   label: string
   help?: ReactNode
   error?: string | null
+  /** Shows the edge of an error whose sentence stands elsewhere. */
+  bad?: boolean
   large?: boolean
   mono?: boolean
   /** Beside the input, in its frame. */
@@ -16,14 +18,14 @@ type FieldProps = ComponentProps<'input'> & {
 }
 
 /** A labelled input: label above, help or error below. */
-export function Field({ label, help, error, large, mono, inside, beside, id, ...rest }: FieldProps) {
+export function Field({ label, help, error, bad, large, mono, inside, beside, id, ...rest }: FieldProps) {
   const own = useId()
   const inputId = id ?? own
   const frame = (
-    <div className={['input', large && 'large', mono && 'mono', error && 'bad'].filter(Boolean).join(' ')}>
+    <div className={['input', large && 'large', mono && 'mono', (error || bad) && 'bad'].filter(Boolean).join(' ')}>
       <input
         id={inputId}
-        aria-invalid={error ? true : undefined}
+        aria-invalid={error || bad ? true : undefined}
         aria-describedby={error || help ? `${inputId}-note` : undefined}
         {...rest}
       />

@@ -1,0 +1,269 @@
+import { Plural, Trans, useLingui } from '@lingui/react/macro'
+import { IconDownload } from '@tabler/icons-react'
+import type { Accuracy, IntentState, RecentRequest, UsageSummary } from '../api/types'
+import { Glyph } from '../ui/Button'
+import { daysAgo, useFormat } from '../ui/format'
+import { compareMoney, share } from '../ui/money'
+
+const largest = (rows: { charge: string }[]) =>
+  rows.reduce((most, row) => (compareMoney(row.charge, most) > 0 ? row.charge : most), '0')
+
+/** The name of a model as a column shows it: without its maker. */
+const shortModel = (id: string) => id.split('/').pop() ?? id
+
+function Shares(props: {
+  title: string
+  head: string
+  rows: { key: string; name: string; full: string; requests: number; tokens: number; charge: string }[]
+  total: { count: React.ReactNode; requests: number; tokens: number; charge: string }
+}) {
+  const f = useFormat()
+  const most = largest(props.rows)
+  return (
+    <section className="card block tables">
+      <div className="block-head">
+        <h2>{props.title}</h2>
+      </div>
+      <div className="table-scroll">
+        <table className="data">
+          <thead>
+            <tr>
+              <th>{props.head}</th>
+              <th className="n desktop-only-cell">
+                <Trans>Requests</Trans>
+              </th>
+              <th className="n desktop-only-cell">
+                <Trans>Tokens</Trans>
+              </th>
+              <th className="n">
+                <Trans>Charge</Trans>
+              </th>
+              <th className="share-cell">
+                <Trans>Share</Trans>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {props.rows.map((row) => (
+              <tr key={row.key}>
+                <td className="ellipsis model-name" title={row.full}>
+                  {row.name}
+                </td>
+                <td className="n desktop-only-cell">{f.number(row.requests)}</td>
+                <td className="n desktop-only-cell">{f.tokens(row.tokens)}</td>
+                <td className="n strong">{f.money(row.charge)}</td>
+                <td className="share-cell">
+                  <div className="bar">
+                    <i style={{ width: `${share(row.charge, most) * 100}%` }} />
+                  </div>
+                </td>
+              </tr>
+            ))}
+          </tbody>
+          <tfoot>
+            <tr>
+              <td>{props.total.count}</td>
+              <td className="n desktop-only-cell">{f.number(props.total.requests)}</td>
+              <td className="n desktop-only-cell">{f.tokens(props.total.tokens)}</td>
+              <td className="n">{f.money(props.total.charge)}</td>
+              <td className="share-cell" />
+            </tr>
+          </tfoot>
+        </table>
+      </div>
+    </section>
+  )
+}
+
+export function ByUser({ usage }: { usage: UsageSummary }) {
+  const { t } = useLingui()
+  const rows = usage.by_user.map((row) => ({ ...row, key: row.user_id, full: row.name }))
+  return (
+    <Shares
+      title={t`By user`}
+      head={t`User`}
+      rows={rows}
+      total={{
+        count: <Plural value={rows.length} one="# user" other="# users" />,
+        requests: usage.total.requests,
+        tokens: usage.total.prompt_tokens + usage.total.completion_tokens,
+        charge: usage.total.charge,
+      }}
+    />
+  )
+}
+
+export function ByModel({ usage }: { usage: UsageSummary }) {
+  const { t } = useLingui()
+  const rows = usage.by_model.map((row) => ({ ...row, key: row.model, name: shortModel(row.model), full: row.model }))
+  return (
+    <Shares
+      title={t`By model`}
+      head={t`Model`}
+      rows={rows}
+      total={{
+        count: <Plural value={rows.length} one="# model" other="# models" />,
+        requests: usage.total.requests,
+        tokens: usage.total.prompt_tokens + usage.total.completion_tokens,
+        charge: usage.total.charge,
+      }}
+    />
+  )
+}
+
+/** The words for the states of a paid request. */
+function useStates(): Record<IntentState, string> {
+  const { t } = useLingui()
+  return {
+    created: t`Refused before sending`,
+    sent: t`Sent`,
+    headers: t`Accepted`,
+    streaming: t`Running`,
+    settled: t`Settled`,
+    free: t`Free`,
+    pending: t`Pending`,
+    unknown: t`Unknown`,
+  }
+}
+
+export function Recent({ items }: { items: RecentRequest[] }) {
+  const { t } = useLingui()
+  const f = useFormat()
+  const states = useStates()
+  const kinds = { chat: t`Chat`, title: t`Chat title`, api: t`API key` }
+  const now = new Date()
+  const when = (iso: string) => (daysAgo(new Date(iso), now) === 0 ? f.timeSeconds(iso) : f.dateTime(iso))
+  return (
+    <section className="card block tables">
+      <div className="block-head">
+        <h2 className="space">
+          <Trans>Last requests</Trans>
+        </h2>
+        <a className="btn small" href="/api/v1/usage/ledger?format=csv" download>
+          <Glyph icon={IconDownload} small />
+          <Trans>All as CSV</Trans>
+        </a>
+      </div>
+      <div className="table-scroll">
+        <table className="data">
+          <thead>
+            <tr>
+              <th>
+                <Trans>Time</Trans>
+              </th>
+              <th>
+                <Trans>User</Trans>
+              </th>
+              <th className="desktop-only-cell">
+                <Trans>Model</Trans>
+              </th>
+              <th className="desktop-only-cell">
+                <Trans>Source</Trans>
+              </th>
+              <th className="n desktop-only-cell">
+                <Trans>Tokens in / out</Trans>
+              </th>
+              <th className="n">
+                <Trans>Charge</Trans>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {items.map((item) => (
+              <tr key={item.intent_id}>
+                <td className="tn t2" title={f.dateTime(item.occurred_at)}>
+                  {when(item.occurred_at)}
+                </td>
+                <td>
+                  <div className="ellipsis model-name">{item.user_name}</div>
+                </td>
+                <td className="desktop-only-cell">
+                  <div className="ellipsis model-name" title={item.model}>
+                    {shortModel(item.model)}
+                  </div>
+                </td>
+                <td className="t2 desktop-only-cell">{kinds[item.kind] ?? item.kind}</td>
+                <td className="n desktop-only-cell">
+                  {f.tokens(item.prompt_tokens)} / {f.tokens(item.completion_tokens)}
+                </td>
+                <td className="n strong">
+                  {item.charge === null || item.state === 'pending' || item.state === 'unknown' ? (
+                    <span className={item.state === 'pending' || item.state === 'unknown' ? 'badge warn' : 'badge'}>
+                      {states[item.state] ?? item.state}
+                    </span>
+                  ) : (
+                    f.money(item.charge)
+                  )}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {items.length === 0 && (
+        <p className="t2" style={{ padding: '12px 18px 16px' }}>
+          <Trans>Nothing was asked yet.</Trans>
+        </p>
+      )}
+    </section>
+  )
+}
+
+/** How much of the books is settled: every state with its count, its charge, and what it could be at most. */
+export function AccuracyCard({ accuracy }: { accuracy: Accuracy }) {
+  const f = useFormat()
+  const states = useStates()
+  const unknown = accuracy.states.find((s) => s.state === 'unknown')
+  return (
+    <section className="card block tables">
+      <div className="block-head">
+        <h2 className="space">
+          <Trans>Accuracy</Trans>
+        </h2>
+        <span className="xs t3">
+          <Trans>all months</Trans>
+        </span>
+      </div>
+      <p className="sm t2" style={{ padding: '0 18px 4px' }}>
+        {unknown && unknown.count > 0 ? (
+          <>
+            <Plural value={unknown.count} one="The charge of # request is unknown" other="The charge of # requests is unknown" />,{' '}
+            <Trans>at most {f.money(unknown.at_most)}, not billed.</Trans>
+          </>
+        ) : (
+          <Trans>No request with an unknown charge.</Trans>
+        )}
+      </p>
+      <div className="table-scroll">
+        <table className="data">
+          <thead>
+            <tr>
+              <th>
+                <Trans>State</Trans>
+              </th>
+              <th className="n">
+                <Trans>Requests</Trans>
+              </th>
+              <th className="n">
+                <Trans>Charge</Trans>
+              </th>
+              <th className="n">
+                <Trans>At most</Trans>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {accuracy.states.map((row) => (
+              <tr key={row.state} className={row.count === 0 ? 't3' : undefined}>
+                <td>{states[row.state] ?? row.state}</td>
+                <td className="n">{f.number(row.count)}</td>
+                <td className="n">{row.state === 'settled' || row.state === 'free' ? f.money(row.charge) : '—'}</td>
+                <td className="n">{row.state === 'settled' || row.state === 'free' || row.count === 0 ? '—' : `≤ ${f.money(row.at_most)}`}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  )
+}
