@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"context"
 	"encoding/json"
 	"strings"
 	"unicode"
@@ -56,7 +55,7 @@ func (c *Chats) nameChat(r *liveRun) {
 		c.log.Info("a chat keeps the beginning of its first message as its title", "chat", r.chatID, "reason", err)
 		return
 	}
-	c.meter.Run(context.WithoutCancel(c.ctx), call, meter.Sink{
+	c.meter.Run(c.ctx, call, meter.Sink{
 		Commit: func(tx *sqldb.Tx, result meter.Result) error {
 			title := cleanTitle(result.Reply.Text)
 			if result.Err != nil || title == "" {

@@ -189,23 +189,20 @@ func (m *Meter) Connect(ctx context.Context, baseURL, key string) (Verification,
 	if m.conns.keyFile != "" {
 		return Verification{}, fault.New(fault.Forbidden, "This connection is managed by your provider and cannot be changed here.")
 	}
-	v, err := m.Verify(ctx, baseURL, key)
-	if err != nil || !v.OK {
-		return v, err
+	conn, err := m.conns.complete(baseURL, key)
+	if err != nil {
+		return Verification{}, err
+	}
+	v := m.ask(ctx, conn.BaseURL, conn.Key)
+	if !v.OK {
+		return v, nil
 	}
 	m.conns.mu.Lock()
 	defer m.conns.mu.Unlock()
-	if key = strings.TrimSpace(key); key == "" {
-		key = m.conns.current.Key
-	}
-	baseURL, err = CheckBaseURL(baseURL)
-	if err != nil {
-		return v, err
-	}
-	if err := m.conns.use(ctx, baseURL, key, Saved); err != nil {
+	if err := m.conns.use(ctx, conn.BaseURL, conn.Key, Saved); err != nil {
 		return Verification{}, err
 	}
-	m.log.Info("a connection was saved; usage tracking is active", "base_url", baseURL, "key_hash", m.conns.current.Hash)
+	m.log.Info("a connection was saved; usage tracking is active", "base_url", conn.BaseURL, "key_hash", m.conns.current.Hash)
 	return v, nil
 }
 

@@ -3,6 +3,7 @@ package meter
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"mai/internal/fault"
@@ -14,8 +15,11 @@ import (
 // giveUpAfter is how long OpenRouter is asked for a generation before its cost is unknown for good.
 const giveUpAfter = 48 * time.Hour
 
-// lookBatch is how many pending calls are asked for in one go.
-const lookBatch = 100
+// How many pending calls are taken in one go, and asked for at once.
+const (
+	lookBatch   = 100
+	looksAtOnce = 8
+)
 
 // backOff is the wait after the n-th time that OpenRouter did not know a generation.
 func backOff(n int) time.Duration {
@@ -53,15 +57,21 @@ func (m *Meter) lookUpDue() error {
 	if err != nil {
 		return err
 	}
-	for _, in := range due {
-		if err := m.lookUp(in); err != nil {
-			return err
-		}
+	errs := make([]error, len(due))
+	var asking sync.WaitGroup
+	slots := make(chan struct{}, looksAtOnce)
+	for i, in := range due {
+		slots <- struct{}{}
+		asking.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = m.lookUp(in)
+		})
 	}
+	asking.Wait()
 	if len(due) == lookBatch {
 		m.signal()
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // lookUp asks for one generation and settles, postpones, or gives up.

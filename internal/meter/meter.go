@@ -17,6 +17,7 @@ import (
 	"mai/internal/money"
 	"mai/internal/openai"
 	"mai/internal/openrouter"
+	"mai/internal/outbound"
 	"mai/internal/seal"
 	"mai/internal/sqldb"
 )
@@ -70,12 +71,14 @@ func Open(ctx context.Context, o Options) (*Meter, error) {
 	if o.At == nil {
 		o.At = func(string) {}
 	}
+	private := outbound.IsPrivate(o.Initial.BaseURL) // then the operator chose it
 	background, cancel := context.WithCancel(context.Background())
 	m := &Meter{
 		db: o.DB, ledger: o.Ledger, sealer: o.Sealer, log: o.Log, markup: o.Markup, at: o.At, disk: disk{o.DataDir, o.MinFree},
-		llm: openai.NewClient(), router: openrouter.New(&http.Client{Timeout: 30 * time.Second}),
-		users: &externalUsers{pseudonyms: map[string]string{}, unlearned: map[string]bool{}},
-		ctx:   background, cancel: cancel, wake: make(chan struct{}, 1),
+		llm:    openai.NewClient(outbound.Transport(private)),
+		router: openrouter.New(&http.Client{Timeout: 30 * time.Second, Transport: outbound.Transport(private)}),
+		users:  &externalUsers{pseudonyms: map[string]string{}, unlearned: map[string]bool{}},
+		ctx:    background, cancel: cancel, wake: make(chan struct{}, 1),
 		onSettled: func(string) {},
 	}
 	m.conns = &connections{m: m, keyFile: o.KeyFile, initial: o.Initial}

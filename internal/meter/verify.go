@@ -41,26 +41,41 @@ type Verification struct {
 	Reply     string        `json:"reply" doc:"what OpenRouter answered, when that explains a problem"`
 }
 
-// Verify asks OpenRouter about a key without using or saving it. An empty key means the one in force.
+// Verify asks OpenRouter about a key without using or saving it. Empty values mean those in force.
 func (m *Meter) Verify(ctx context.Context, baseURL, key string) (Verification, error) {
-	conn := m.Connection(ctx)
-	if key = strings.TrimSpace(key); key == "" {
-		key = conn.Key
-	}
-	if baseURL == "" {
-		baseURL = conn.BaseURL
-	}
-	baseURL, err := CheckBaseURL(baseURL)
+	conn, err := m.conns.complete(baseURL, key)
 	if err != nil {
 		return Verification{}, err
 	}
+	return m.ask(ctx, conn.BaseURL, conn.Key), nil
+}
+
+// complete fills in from the connection in force what an admin left empty. A saved key is never sent to another
+// address than its own.
+func (c *connections) complete(baseURL, key string) (Connection, error) {
+	c.mu.Lock()
+	current := c.current
+	c.mu.Unlock()
+	if strings.TrimSpace(baseURL) == "" {
+		baseURL = current.BaseURL
+	}
+	baseURL, err := CheckBaseURL(baseURL)
+	if err != nil {
+		return Connection{}, err
+	}
+	if key = strings.TrimSpace(key); key == "" {
+		if current.Key != "" && baseURL != current.BaseURL {
+			return Connection{}, fault.New(fault.Invalid, "Paste the key again to use it with another base URL.")
+		}
+		key = current.Key
+	}
 	if key == "" {
-		return Verification{}, fault.New(fault.Invalid, "Paste an OpenRouter key first. It begins with sk-or-v1-.")
+		return Connection{}, fault.New(fault.Invalid, "Paste an OpenRouter key first. It begins with sk-or-v1-.")
 	}
 	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return Verification{}, fault.New(fault.Invalid, "The key contains spaces or characters that no key has. Paste it again.")
+		return Connection{}, fault.New(fault.Invalid, "The key contains spaces or characters that no key has. Paste it again.")
 	}
-	return m.ask(ctx, baseURL, key), nil
+	return Connection{BaseURL: baseURL, Key: key}, nil
 }
 
 // ask does the asking of Verify.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
@@ -16,26 +15,17 @@ import (
 // Client sends chat completions.
 type Client struct{ http *http.Client }
 
-// Timeouts of a request. A model may think for minutes before it answers.
-const (
-	connectTimeout = 10 * time.Second
-	headerTimeout  = 10 * time.Minute
-)
+// headerTimeout is how long a model may think before it begins to answer.
+const headerTimeout = 10 * time.Minute
 
-// NewClient returns a client with connections of its own. It never follows a redirect, which would carry the key away.
-func NewClient() *Client {
+// NewClient returns a client that sends over the transport, which becomes its own. It never follows a redirect, which
+// would carry the key away.
+func NewClient(transport *http.Transport) *Client {
+	transport.ResponseHeaderTimeout = headerTimeout
+	transport.DisableCompression = true // a stream must not wait for a compressor's block
 	return &Client{&http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: connectTimeout, KeepAlive: 15 * time.Second}).DialContext,
-			ForceAttemptHTTP2:     true,
-			TLSHandshakeTimeout:   connectTimeout,
-			ResponseHeaderTimeout: headerTimeout,
-			MaxIdleConnsPerHost:   64,
-			IdleConnTimeout:       60 * time.Second,
-			DisableCompression:    true, // a stream must not wait for a compressor's block
-		},
+		Transport:     transport,
 	}}
 }
 

@@ -13,6 +13,9 @@ import (
 // Explain turns an error of this package, or of the network on the way to OpenRouter, into a sentence for the person
 // who asked. OpenRouter's own words are passed on only where the request itself is at fault.
 func Explain(err error) *fault.Error {
+	if told, ok := errors.AsType[*fault.Error](err); ok {
+		return told
+	}
 	if refused, ok := errors.AsType[*APIError](err); ok && !errors.Is(err, ErrFormat) && !errors.Is(err, ErrNotYet) {
 		return refused.explain(err)
 	}
