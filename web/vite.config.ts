@@ -27,7 +27,7 @@ function macros(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [macros(), react(), lingui({ failOnMissing: false, failOnCompileError: true })],
+  plugins: [macros(), react(), lingui({ failOnMissing: true, failOnCompileError: true })],
   worker: { format: 'es' },
   build: {
     manifest: true,

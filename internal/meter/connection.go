@@ -36,12 +36,16 @@ type Connection struct {
 	Source  Source
 }
 
-// Hint is the key as it may be shown: its last four characters.
+// Hint is the key as it may be shown: its prefix and last four characters, or "" without a key.
 func (c Connection) Hint() string {
-	if len(c.Key) < 12 {
+	const prefix = "sk-or-v1-"
+	switch {
+	case len(c.Key) < 20:
 		return ""
+	case strings.HasPrefix(c.Key, prefix):
+		return prefix + "…" + c.Key[len(c.Key)-4:]
 	}
-	return c.Key[len(c.Key)-4:]
+	return "…" + c.Key[len(c.Key)-4:]
 }
 
 // connections keeps every key that ever paid, sealed, because a pending call is asked for with its own key. One of them
@@ -122,11 +126,11 @@ func (c *connections) use(ctx context.Context, baseURL, key string, source Sourc
 		if _, err := tx.Exec(`UPDATE connections SET active = 0 WHERE active = 1`); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`INSERT INTO connections (key_hash, base_url, sealed_key, hint, source, active, saved_at)
-			VALUES ($1, $2, $3, $4, $5, 1, $6)
+		_, err := tx.Exec(`INSERT INTO connections (key_hash, base_url, sealed_key, source, active, saved_at)
+			VALUES ($1, $2, $3, $4, 1, $5)
 			ON CONFLICT (key_hash) DO UPDATE SET base_url = excluded.base_url, sealed_key = excluded.sealed_key,
 				source = excluded.source, active = 1, saved_at = excluded.saved_at`,
-			conn.Hash, baseURL, sealed, conn.Hint(), string(source), tx.Now.UnixMicro())
+			conn.Hash, baseURL, sealed, string(source), tx.Now.UnixMicro())
 		return err
 	})
 	if err == nil {

@@ -102,7 +102,7 @@ func (s *Server) listUsers(ctx context.Context, _ caller, _ *struct{}) (*body[it
 
 type connectionReply struct {
 	BaseURL string       `json:"base_url"`
-	KeyHint *string      `json:"key_hint" doc:"the last four characters of the key; null without a key"`
+	KeyHint *string      `json:"key_hint" doc:"prefix and last four characters of the key; null without a key"`
 	Source  meter.Source `json:"source" enum:"none,saved,environment,file"`
 	Managed bool         `json:"managed" doc:"the provider manages it; it cannot be changed here"`
 }

@@ -28,7 +28,7 @@ type sendInput struct {
 	Body struct {
 		MessageID string  `json:"message_id" format:"uuid" doc:"made by the client; sending the same again is safe"`
 		ReplyID   string  `json:"reply_id" format:"uuid" doc:"id of the answer, made by the client"`
-		ParentID  *string `json:"parent_id" format:"uuid" doc:"the message it follows; null for the first"`
+		ParentID  *string `json:"parent_id" format:"uuid" nullable:"true" doc:"the message it follows; null for the first"`
 		Content   string  `json:"content"`
 		Model     string  `json:"model"`
 	}

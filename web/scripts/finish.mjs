@@ -7,7 +7,10 @@ const dist = new URL('../dist/', import.meta.url).pathname
 const manifestPath = join(dist, '.vite/manifest.json')
 const manifest = JSON.parse(readFileSync(manifestPath, 'utf8'))
 rmSync(join(dist, '.vite'), { recursive: true })
-writeFileSync(join(dist, '.keep'), 'Keeps this folder in a clean clone: the Go package embeds it whether or not the UI was built.\n')
+writeFileSync(
+  join(dist, '.keep'),
+  'Keeps this folder in a clean clone: the Go package embeds it whether or not the UI was built.\n',
+)
 
 /** All files under a folder, relative to dist. */
 const walk = (dir) =>
@@ -21,7 +24,9 @@ for (const path of walk('.')) {
   if (!/\.(js|css|html|svg|json)$/.test(path)) continue
   const body = readFileSync(join(dist, path))
   const gz = gzipSync(body, { level: 9 })
-  const br = brotliCompressSync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: body.length } })
+  const br = brotliCompressSync(body, {
+    params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: body.length },
+  })
   writeFileSync(join(dist, `${path}.gz`), gz)
   writeFileSync(join(dist, `${path}.br`), br)
   sizes.set(path, { gz: gz.length, br: br.length })
@@ -43,7 +48,8 @@ const closure = (keys) => {
   for (const key of keys) visit(key)
   return [...files]
 }
-const sum = (files, kind, unit) => files.filter((f) => f.endsWith(kind)).reduce((n, f) => n + sizes.get(f)[unit], 0) / 1000
+const sum = (files, kind, unit) =>
+  files.filter((f) => f.endsWith(kind)).reduce((n, f) => n + sizes.get(f)[unit], 0) / 1000
 
 const composer = ['index.html', 'src/locales/pl.po']
 const answer = [...composer, 'src/chat/markdown/Markdown.tsx']
@@ -55,7 +61,9 @@ const budgets = [
 let failed = false
 for (const [name, files, kind, limit] of budgets) {
   const gz = sum(files, kind, 'gz')
-  console.log(`${name.padEnd(42)} ${gz.toFixed(1).padStart(7)} kB gz  ${sum(files, kind, 'br').toFixed(1).padStart(7)} kB br  (limit ${limit} kB gz)`)
+  console.log(
+    `${name.padEnd(42)} ${gz.toFixed(1).padStart(7)} kB gz  ${sum(files, kind, 'br').toFixed(1).padStart(7)} kB br  (limit ${limit} kB gz)`,
+  )
   if (gz > limit) failed = true
 }
 const admin = closure(composer).filter((f) => /Usage|Users|Connections|katex/i.test(f))

@@ -15,5 +15,7 @@ files.forEach((file, i) => {
     failed = true
   }
 })
-execFileSync('lingui', ['compile', '--strict', '--typescript', '--output-dir', '/dev/null'].slice(0, 2), { stdio: 'inherit' })
+execFileSync('lingui', ['compile', '--strict', '--typescript', '--output-dir', '/dev/null'].slice(0, 2), {
+  stdio: 'inherit',
+})
 process.exit(failed ? 1 : 0)

@@ -79,7 +79,11 @@ export function ApiKeyPage() {
               help={
                 <>
                   {info.created_at && <Trans>Made {f.dateTime(info.created_at)}.</Trans>}{' '}
-                  {info.last_used_at ? <Trans>Last used {f.dateTime(info.last_used_at)}.</Trans> : <Trans>Not used yet.</Trans>}
+                  {info.last_used_at ? (
+                    <Trans>Last used {f.dateTime(info.last_used_at)}.</Trans>
+                  ) : (
+                    <Trans>Not used yet.</Trans>
+                  )}
                 </>
               }
             />

@@ -27,7 +27,7 @@ export function LanguageSwitch() {
 }
 
 export function EncryptionNote({ instance }: { instance: Instance }) {
-  if (instance.encrypted) return null
+  if (instance.encrypted || window.isSecureContext) return null
   return (
     <Note tone="warn" icon={IconLockOpen} title={<Trans>Not encrypted yet.</Trans>}>
       <Trans>This address uses plain HTTP. Add a domain before you invite others.</Trans>

@@ -62,7 +62,11 @@ function PasswordForm() {
           </Note>
         )}
         <div className="dialog-actions" style={{ marginTop: 0 }}>
-          <Button look="primary" type="submit" disabled={!current || next.length < shortestPassword || change.isPending}>
+          <Button
+            look="primary"
+            type="submit"
+            disabled={!current || next.length < shortestPassword || change.isPending}
+          >
             <Trans>Change password</Trans>
           </Button>
         </div>
@@ -83,7 +87,13 @@ export function ProfilePage() {
           <h1>
             <Trans>Profile</Trans>
           </h1>
-          <p>{me?.role === 'admin' ? <Trans>You are an admin here.</Trans> : <Trans>Your account in this workspace.</Trans>}</p>
+          <p>
+            {me?.role === 'admin' ? (
+              <Trans>You are an admin here.</Trans>
+            ) : (
+              <Trans>Your account in this workspace.</Trans>
+            )}
+          </p>
         </div>
       </div>
       <section className="card panel stack">

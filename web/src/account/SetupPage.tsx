@@ -1,8 +1,8 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { useQuery } from '@tanstack/react-query'
+import { type FormEvent, useState } from 'react'
 import { Link } from 'wouter'
 import { navigate } from 'wouter/use-browser-location'
-import { type FormEvent, useState } from 'react'
 import './auth.css'
 import { post } from '../api/client'
 import { instanceQuery, meQuery, queryClient } from '../api/queries'
@@ -85,7 +85,8 @@ export function SetupPage() {
     password: form.password.length >= shortestPassword ? null : t`Use at least ${shortestPassword} characters.`,
     token: !needsToken || form.token.trim() ? null : t`Open the set-up link, or paste its code here.`,
   }
-  const set = (field: keyof typeof form) => (e: { target: { value: string } }) => setForm({ ...form, [field]: e.target.value })
+  const set = (field: keyof typeof form) => (e: { target: { value: string } }) =>
+    setForm({ ...form, [field]: e.target.value })
   const submit = async (e: FormEvent) => {
     e.preventDefault()
     setTried(true)
@@ -163,7 +164,9 @@ export function SetupPage() {
           value={form.password}
           onChange={set('password')}
           error={tried ? problems.password : null}
-          help={form.password.length >= shortestPassword ? t`Long enough.` : t`At least ${shortestPassword} characters.`}
+          help={
+            form.password.length >= shortestPassword ? t`Long enough.` : t`At least ${shortestPassword} characters.`
+          }
         />
         {error && <Note tone="bad">{error}</Note>}
         <Button look="primary" size="large" wide type="submit" disabled={busy}>

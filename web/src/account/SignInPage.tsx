@@ -1,7 +1,7 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { useQuery } from '@tanstack/react-query'
-import { Link } from 'wouter'
 import { type FormEvent, useState } from 'react'
+import { Link } from 'wouter'
 import './auth.css'
 import { post } from '../api/client'
 import { instanceQuery } from '../api/queries'
@@ -60,7 +60,6 @@ export function SignInPage() {
             large
             type="email"
             autoComplete="username"
-            // biome-ignore lint/a11y/noAutofocus: the one field a person came for
             autoFocus
             value={email}
             onChange={(e) => setEmail(e.target.value)}

@@ -1,6 +1,6 @@
 import { Trans, useLingui } from '@lingui/react/macro'
-import { useMutation, useQuery } from '@tanstack/react-query'
 import { IconLock } from '@tabler/icons-react'
+import { useMutation, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import './admin.css'
 import { ApiError, post, put } from '../api/client'
@@ -68,7 +68,8 @@ function ConnectionForm({ connection }: { connection: Connection }) {
       ])
     },
     onError: (error) => {
-      const refused = error instanceof ApiError ? (error.body as { verify?: Verification } | undefined)?.verify : undefined
+      const refused =
+        error instanceof ApiError ? (error.body as { verify?: Verification } | undefined)?.verify : undefined
       if (refused) settle(refused)
       else {
         setOutcome(null)
@@ -135,7 +136,6 @@ function ConnectionForm({ connection }: { connection: Connection }) {
             setOutcome(null)
           }}
           bad={badKey}
-          // biome-ignore lint/a11y/noAutofocus: replacing the key is what the person asked for
           autoFocus={!!connection.key_hint}
           beside={
             <Button disabled={!canVerify} onClick={() => verify.mutate()}>

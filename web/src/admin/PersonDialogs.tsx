@@ -1,6 +1,6 @@
 import { Trans, useLingui } from '@lingui/react/macro'
-import { useMutation } from '@tanstack/react-query'
 import { IconRefresh } from '@tabler/icons-react'
+import { useMutation } from '@tanstack/react-query'
 import { useState } from 'react'
 import { patch, post } from '../api/client'
 import { queryClient, usersQuery } from '../api/queries'
@@ -24,7 +24,9 @@ export function newPassword(): string {
       if (n < 248) return letters.charAt(n % letters.length)
     }
   }
-  return Array.from({ length: 4 }, () => Array.from({ length: 5 }, pick).join('')).join('-').slice(0, 23)
+  return Array.from({ length: 4 }, () => Array.from({ length: 5 }, pick).join(''))
+    .join('-')
+    .slice(0, 23)
 }
 
 function PasswordOnce(props: { value: string; onChange: (value: string) => void; error: string | null }) {
@@ -41,7 +43,12 @@ function PasswordOnce(props: { value: string; onChange: (value: string) => void;
       help={t`Hand it over yourself. It can be changed under Profile.`}
       inside={
         <>
-          <IconButton label={t`Another password`} icon={IconRefresh} small onClick={() => props.onChange(newPassword())} />
+          <IconButton
+            label={t`Another password`}
+            icon={IconRefresh}
+            small
+            onClick={() => props.onChange(newPassword())}
+          />
           <CopyButton text={props.value} label={t`Copy password`} />
         </>
       }
@@ -72,14 +79,17 @@ function AddPersonForm({ onClose }: { onClose: () => void }) {
   const badEmail = tried && !/^[^\s@]+@[^\s@]+$/.test(form.email.trim()) ? t`Enter an e-mail address.` : null
   const submit = () => {
     setTried(true)
-    if (form.name.trim() && /^[^\s@]+@[^\s@]+$/.test(form.email.trim()) && form.password.length >= shortestPassword) add.mutate()
+    if (form.name.trim() && /^[^\s@]+@[^\s@]+$/.test(form.email.trim()) && form.password.length >= shortestPassword)
+      add.mutate()
   }
   if (add.data) {
     return (
       <Dialog title={t`Person added`} open onClose={onClose}>
         <div className="stack">
           <Note tone="good">
-            <Trans>{add.data.name} can sign in now, with the e-mail {add.data.email} and this password.</Trans>
+            <Trans>
+              {add.data.name} can sign in now, with the e-mail {add.data.email} and this password.
+            </Trans>
           </Note>
           <Field
             label={t`Password`}
@@ -148,7 +158,10 @@ export function ResetPassword({ user, onClose }: { user: User; onClose: () => vo
   const [password, setPassword] = useState(newPassword)
   const [tried, setTried] = useState(false)
   const short = useShort(password, tried)
-  const reset = useMutation({ mutationFn: () => post<void>(`/users/${user.id}/password`, { password }), onSuccess: onClose })
+  const reset = useMutation({
+    mutationFn: () => post<void>(`/users/${user.id}/password`, { password }),
+    onSuccess: onClose,
+  })
   return (
     <FormDialog
       title={t`Reset password`}

@@ -1,7 +1,7 @@
-import { Menu } from '@mantine/core'
 import { Plural, Trans, useLingui } from '@lingui/react/macro'
-import { useMutation, useQuery } from '@tanstack/react-query'
+import { Menu } from '@mantine/core'
 import { IconDots, IconSearch, IconUserPlus } from '@tabler/icons-react'
+import { useMutation, useQuery } from '@tanstack/react-query'
 import { useMemo, useState } from 'react'
 import './admin.css'
 import { patch } from '../api/client'
@@ -66,7 +66,12 @@ function RoleBadge({ user }: { user: User }) {
   )
 }
 
-function Actions(props: { user: User; self: boolean; onChange: (change: Change) => void; onAsk: (kind: Asking['kind']) => void }) {
+function Actions(props: {
+  user: User
+  self: boolean
+  onChange: (change: Change) => void
+  onAsk: (kind: Asking['kind']) => void
+}) {
   const { user, self, onChange, onAsk } = props
   const { t } = useLingui()
   return (
@@ -129,7 +134,9 @@ export function UsersPage() {
     mutationFn: ({ id, ...body }: Change & { id: string }) => patch<User>(`/users/${id}`, body),
     onSuccess: (user) => {
       setAsking(null)
-      queryClient.setQueryData(usersQuery.queryKey, (all) => all?.map((u) => (u.id === user.id ? { ...u, ...user } : u)))
+      queryClient.setQueryData(usersQuery.queryKey, (all) =>
+        all?.map((u) => (u.id === user.id ? { ...u, ...user } : u)),
+      )
     },
     onError: () => setAsking(null),
   })
@@ -230,7 +237,12 @@ export function UsersPage() {
                   {user.role === 'pending' ? (
                     <td className="n" colSpan={3}>
                       <div className="row" style={{ justifyContent: 'flex-end' }}>
-                        <Button look="quiet" size="small" className="desktop-only" onClick={() => setAsking({ kind: 'disable', user })}>
+                        <Button
+                          look="quiet"
+                          size="small"
+                          className="desktop-only"
+                          onClick={() => setAsking({ kind: 'disable', user })}
+                        >
                           <Trans>Decline</Trans>
                         </Button>
                         <Button look="primary" size="small" onClick={() => setRole(user, 'user')}>

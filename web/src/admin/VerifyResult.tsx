@@ -60,9 +60,7 @@ export function VerifyResult({ result, at }: { result: Verification; at: Date })
             <dt>
               <Trans>Models</Trans>
             </dt>
-            <dd>
-              {f.number(result.models)}
-            </dd>
+            <dd>{f.number(result.models)}</dd>
           </div>
           <div>
             <dt>{(result.limit_reset && period[result.limit_reset]) || t`Limit`}</dt>

@@ -1,10 +1,10 @@
-import { Drawer, Menu } from '@mantine/core'
 import { Trans, useLingui } from '@lingui/react/macro'
+import { Drawer, Menu } from '@mantine/core'
+import { IconLayoutSidebar, IconLogout, IconSelector, IconSettings } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
+import { type ReactNode, useEffect, useMemo, useState } from 'react'
 import { useLocation } from 'wouter'
 import { navigate } from 'wouter/use-browser-location'
-import { IconLayoutSidebar, IconLogout, IconSelector, IconSettings } from '@tabler/icons-react'
-import { type ReactNode, useEffect, useMemo, useState } from 'react'
 import { openFeed } from '../api/feed'
 import { reportLine } from '../api/line'
 import { chatQuery, instanceQuery, meQuery, queryClient } from '../api/queries'
@@ -17,7 +17,7 @@ import { SettingsPage } from '../settings/SettingsPage'
 import { Glyph, IconButton } from '../ui/Button'
 import { Logo } from '../ui/Logo'
 import { initials } from '../ui/people'
-import { type SidebarControl, SidebarContext } from '../ui/sidebar'
+import { SidebarContext, type SidebarControl } from '../ui/sidebar'
 import { readStored, writeStored } from '../ui/storage'
 import { Strips } from './Strips'
 
@@ -61,7 +61,8 @@ function useFeed(): void {
           }
           // Another tab started an answer here: read the chat again, and follow it.
           const following = chat.messages.some((m) => m.run?.state === 'running')
-          if (event.running !== following) void queryClient.invalidateQueries({ queryKey: chatQuery(event.id).queryKey })
+          if (event.running !== following)
+            void queryClient.invalidateQueries({ queryKey: chatQuery(event.id).queryKey })
         },
         (up) => reportLine('feed', up),
       ),
@@ -112,7 +113,9 @@ export function Shell({ children }: { children: ReactNode }) {
       <div className="brand">
         <Logo />
         <span className="ellipsis space">{instance?.name}</span>
-        {!inDrawer && !inSettings && <IconButton label={t`Hide sidebar`} icon={IconLayoutSidebar} onClick={sidebar.toggle} />}
+        {!inDrawer && !inSettings && (
+          <IconButton label={t`Hide sidebar`} icon={IconLayoutSidebar} onClick={sidebar.toggle} />
+        )}
       </div>
       {inSettings ? (
         <SettingsNav version={instance?.version ?? ''} />

@@ -1,6 +1,6 @@
 import { Trans, useLingui } from '@lingui/react/macro'
-import { useQuery } from '@tanstack/react-query'
 import { IconLockOpen, IconWifiOff, IconX } from '@tabler/icons-react'
+import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useLineLost } from '../api/line'
 import { instanceQuery } from '../api/queries'
@@ -32,7 +32,7 @@ export function Strips() {
   }
   return (
     <>
-      {instance && !instance.encrypted && !dismissed && (
+      {instance && !instance.encrypted && !window.isSecureContext && !dismissed && (
         <div className="strip">
           <Glyph icon={IconLockOpen} small />
           <span className="space">

@@ -18,8 +18,8 @@ import { whenUnauthenticated } from '../api/client'
 import { instanceQuery, meQuery, queryClient } from '../api/queries'
 import { prefetchHome } from '../api/session'
 import { activate, i18n, pickLocale } from '../ui/i18n'
-import { schemeManager, theme } from '../ui/theme'
 import { Toasts } from '../ui/Toasts'
+import { schemeManager, theme } from '../ui/theme'
 import { Pages } from './router'
 
 async function start(): Promise<void> {

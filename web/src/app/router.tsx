@@ -41,7 +41,10 @@ function Outside({ instance, me }: { instance: Instance; me: Me | null }) {
   if (me?.role === 'pending') return path === '/pending' ? <PendingPage /> : <Redirect to="/pending" replace />
   if (path === '/setup' && instance.signup_open) return <SetupPage />
   if (path === '/signin') return <SignInPage />
-  const back = path === '/' || path === '/pending' || path === '/setup' ? '' : `?next=${encodeURIComponent(path + (search && `?${search}`))}`
+  const back =
+    path === '/' || path === '/pending' || path === '/setup'
+      ? ''
+      : `?next=${encodeURIComponent(path + (search && `?${search}`))}`
   return <Redirect to={`/signin${back}`} replace />
 }
 

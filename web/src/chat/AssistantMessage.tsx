@@ -1,6 +1,6 @@
 import { Trans, useLingui } from '@lingui/react/macro'
-import { useQuery } from '@tanstack/react-query'
 import { IconChevronRight, IconPlayerPlay, IconRefresh } from '@tabler/icons-react'
+import { useQuery } from '@tanstack/react-query'
 import { lazy, memo, Suspense, useState } from 'react'
 import { modelsQuery } from '../api/queries'
 import type { Message } from '../api/types'
@@ -64,7 +64,8 @@ function Outcome(props: { message: Message; last: boolean; onContinue: () => voi
     </div>
   )
   if (run.state === 'stopped') return line(<Trans>Stopped.</Trans>)
-  if (run.state === 'interrupted') return line(<Trans>The server was interrupted here. What was written is kept.</Trans>)
+  if (run.state === 'interrupted')
+    return line(<Trans>The server was interrupted here. What was written is kept.</Trans>)
   if (run.finish_reason === 'length') return line(<Trans>Cut at the length limit.</Trans>)
   return null
 }
@@ -121,7 +122,13 @@ export const AssistantMessage = memo(function AssistantMessage(props: Props) {
         {!running && (
           <>
             <CopyButton text={text} label={t`Copy answer`} />
-            <IconButton label={t`Regenerate`} icon={IconRefresh} small disabled={busy} onClick={() => props.onRegenerate(message)} />
+            <IconButton
+              label={t`Regenerate`}
+              icon={IconRefresh}
+              small
+              disabled={busy}
+              onClick={() => props.onRegenerate(message)}
+            />
             <Versions message={message} versions={versions} onVersion={props.onVersion} />
             <span className="space" />
             <span className="by nw ellipsis" title={f.dateTime(message.created_at)}>

@@ -54,9 +54,10 @@ function Explanation({ state }: { state: Charge['state'] }) {
 
 function Tokens({ count }: { count: number }) {
   const f = useFormat()
+  const shown = f.tokens(count)
   return (
     <span>
-      <Plural value={count} one={`${f.tokens(count)} token`} other={`${f.tokens(count)} tokens`} />
+      <Plural value={count} one={`${shown} token`} other={`${shown} tokens`} />
     </span>
   )
 }
@@ -96,7 +97,11 @@ export function ChargeButton({ charge }: { charge: Charge }) {
         <StateBadge state={charge.state} />
       </div>
       <div className="charge-amount tn">
-        {charge.amount !== null || charge.state === 'free' ? <ExactMoney amount={charge.amount ?? '0'} weight={450} /> : atMost}
+        {charge.amount !== null || charge.state === 'free' ? (
+          <ExactMoney amount={charge.amount ?? '0'} weight={450} />
+        ) : (
+          atMost
+        )}
       </div>
       <p className="xs t3">
         <Explanation state={charge.state} />

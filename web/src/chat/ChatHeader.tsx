@@ -1,7 +1,7 @@
 import { useLingui } from '@lingui/react/macro'
-import { navigate } from 'wouter/use-browser-location'
 import { IconEdit, IconLayoutSidebar, IconMenu2 } from '@tabler/icons-react'
 import type { ReactNode } from 'react'
+import { navigate } from 'wouter/use-browser-location'
 import { IconButton } from '../ui/Button'
 import { useSidebar } from '../ui/sidebar'
 
@@ -13,7 +13,12 @@ export function ChatHeader(props: { picker?: ReactNode; title?: string; right?: 
     <header className={props.title ? 'top line' : 'top'}>
       <IconButton className="mobile-only" label={t`Menu`} icon={IconMenu2} onClick={sidebar.openDrawer} />
       {sidebar.hidden && (
-        <IconButton className="desktop-only" label={t`Show sidebar`} icon={IconLayoutSidebar} onClick={sidebar.toggle} />
+        <IconButton
+          className="desktop-only"
+          label={t`Show sidebar`}
+          icon={IconLayoutSidebar}
+          onClick={sidebar.toggle}
+        />
       )}
       {props.picker}
       {props.title && <b className="strong ellipsis">{props.title}</b>}

@@ -1,10 +1,10 @@
-import { Menu } from '@mantine/core'
 import { Trans, useLingui } from '@lingui/react/macro'
+import { Menu } from '@mantine/core'
+import { IconDots, IconEdit, IconPencil, IconSearch, IconTrash } from '@tabler/icons-react'
 import { useInfiniteQuery } from '@tanstack/react-query'
+import { type ReactNode, useEffect, useRef, useState } from 'react'
 import { Link, useLocation } from 'wouter'
 import { navigate } from 'wouter/use-browser-location'
-import { IconDots, IconEdit, IconPencil, IconSearch, IconTrash } from '@tabler/icons-react'
-import { type ReactNode, useEffect, useRef, useState } from 'react'
 import './chat.css'
 import { chatsQuery } from '../api/queries'
 import type { ChatRow } from '../api/types'
@@ -24,7 +24,15 @@ function useGroups(rows: ChatRow[]): { name: string; rows: ChatRow[] }[] {
     const time = new Date(row.updated_at)
     const ago = daysAgo(time, now)
     const name =
-      ago <= 0 ? t`Today` : ago === 1 ? t`Yesterday` : ago <= 7 ? t`Last 7 days` : ago <= 30 ? t`Last 30 days` : month.format(time)
+      ago <= 0
+        ? t`Today`
+        : ago === 1
+          ? t`Yesterday`
+          : ago <= 7
+            ? t`Last 7 days`
+            : ago <= 30
+              ? t`Last 30 days`
+              : month.format(time)
     const last = groups.at(-1)
     if (last?.name === name) last.rows.push(row)
     else groups.push({ name, rows: [row] })
@@ -113,7 +121,10 @@ function Row({ row, current }: { row: ChatRow; current: boolean }) {
           <IconButton className="more" label={t`More for ${title}`} icon={IconDots} small />
         </Menu.Target>
         <Menu.Dropdown>
-          <Menu.Item leftSection={<Glyph icon={IconPencil} small />} onClick={() => setTimeout(() => setRenaming(true), 20)}>
+          <Menu.Item
+            leftSection={<Glyph icon={IconPencil} small />}
+            onClick={() => setTimeout(() => setRenaming(true), 20)}
+          >
             <Trans>Rename</Trans>
           </Menu.Item>
           <Menu.Item data-danger leftSection={<Glyph icon={IconTrash} small />} onClick={remove}>

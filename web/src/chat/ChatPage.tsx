@@ -1,8 +1,8 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { Link } from 'wouter'
 import { navigate } from 'wouter/use-browser-location'
-import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import './chat.css'
 import { ApiError } from '../api/client'
 import { budgetQuery, chatQuery, chatsQuery, instanceQuery, meQuery, modelsQuery } from '../api/queries'
@@ -14,8 +14,8 @@ import { useFormat } from '../ui/format'
 import { Note } from '../ui/Note'
 import { usePhone } from '../ui/phone'
 import { toast } from '../ui/toasts'
-import { continueAnswer, regenerate, sendMessage, showBranch } from './actions'
 import { preloadMarkdown } from './AssistantMessage'
+import { continueAnswer, regenerate, sendMessage, showBranch } from './actions'
 import { ChatHeader } from './ChatHeader'
 import { Composer } from './Composer'
 import { clearDraft, readDraft, writeDraft } from './drafts'
@@ -37,7 +37,13 @@ function useAnnouncement(running: boolean) {
 }
 
 /** The ids for a message. An attempt whose outcome is unknown keeps its ids, so it cannot be stored twice. */
-function attemptFor(draftKey: string | undefined, chatId: string | undefined, content: string, model: string, parent: string | null) {
+function attemptFor(
+  draftKey: string | undefined,
+  chatId: string | undefined,
+  content: string,
+  model: string,
+  parent: string | null,
+) {
   const before = readDraft(draftKey).attempt
   if (before && before.content === content && before.model === model && before.parent_id === parent) return before
   return { chat_id: chatId ?? uuid(), message_id: uuid(), reply_id: uuid(), content, model, parent_id: parent }
@@ -76,7 +82,8 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
     writeDraft(chatId, { text: content, attempt })
     setProblem(null)
     try {
-      await sendMessage(attempt.chat_id, attempt)
+      const { chat_id, ...message } = attempt
+      await sendMessage(chat_id, message)
     } catch (error) {
       // A clear refusal stored nothing; only silence leaves the outcome open.
       if (error instanceof ApiError && !error.unreachable) writeDraft(chatId, { text: content })
@@ -99,7 +106,10 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
     [errorText],
   )
   const id = chat?.id ?? ''
-  const onRegenerate = useCallback((m: Message) => attempt(regenerate(id, m.id, uuid(), chosen ?? m.model)), [attempt, id, chosen])
+  const onRegenerate = useCallback(
+    (m: Message) => attempt(regenerate(id, m.id, uuid(), chosen ?? m.model)),
+    [attempt, id, chosen],
+  )
   const onContinue = useCallback((m: Message) => attempt(continueAnswer(id, m.id)), [attempt, id])
   const onEdit = useCallback(
     async (m: Message, content: string) => {
@@ -131,7 +141,7 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
     if (!missing) return
     toast(t`This chat is not here any more.`)
     navigate('/')
-  }, [missing, navigate, t])
+  }, [missing, t])
 
   return (
     <>
@@ -140,7 +150,7 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
         title={phone && chatId ? title || t`New chat` : undefined}
         right={
           admin && budget?.remaining && !chatId ? (
-            <span className="xs t3 tn">
+            <span className="xs t3 tn nw desktop-only" style={{ paddingRight: 8 }}>
               <Trans>{f.shortMoney(budget.remaining)} left this month</Trans>
             </span>
           ) : undefined

@@ -1,12 +1,12 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { IconArrowUp } from '@tabler/icons-react'
 import { type KeyboardEvent, type ReactNode, useEffect, useRef, useState } from 'react'
+import type { Message } from '../api/types'
 import { Glyph } from '../ui/Button'
 import { useErrorText } from '../ui/errors'
 import { useFormat } from '../ui/format'
 import { Note } from '../ui/Note'
 import { isTouch } from '../ui/phone'
-import type { Message } from '../api/types'
 import { stopRun } from './actions'
 import { readDraft, writeDraft } from './drafts'
 
@@ -86,7 +86,8 @@ export function Composer({ chatId, placeholder, running, disabled, foot, onSend 
   useEffect(() => {
     if (!running) return
     const onEscape = (e: globalThis.KeyboardEvent) => {
-      if (e.key === 'Escape' && !e.defaultPrevented && !document.querySelector('[role="dialog"],[role="menu"]')) void stop()
+      if (e.key === 'Escape' && !e.defaultPrevented && !document.querySelector('[role="dialog"],[role="menu"]'))
+        void stop()
     }
     window.addEventListener('keydown', onEscape)
     return () => window.removeEventListener('keydown', onEscape)
@@ -99,8 +100,7 @@ export function Composer({ chatId, placeholder, running, disabled, foot, onSend 
       <div className="col">
         {error && (
           <Note tone="bad">
-            {error}{' '}
-            <Trans>Your text is kept.</Trans>{' '}
+            {error} <Trans>Your text is kept.</Trans>{' '}
             {!empty && (
               <button type="button" className="link-btn" onClick={send}>
                 <Trans>Retry</Trans>
@@ -139,7 +139,14 @@ export function Composer({ chatId, placeholder, running, disabled, foot, onSend 
                     <Trans>Answering</Trans>
                   )}
                 </span>
-                <button type="button" className="send stop" aria-label={t`Stop`} title={t`Stop (Esc)`} aria-disabled={isStopping} onClick={stop} />
+                <button
+                  type="button"
+                  className="send stop"
+                  aria-label={t`Stop`}
+                  title={t`Stop (Esc)`}
+                  aria-disabled={isStopping}
+                  onClick={stop}
+                />
               </>
             ) : (
               <button type="submit" className="send" aria-label={t`Send`} aria-disabled={blocked}>
@@ -152,4 +159,3 @@ export function Composer({ chatId, placeholder, running, disabled, foot, onSend 
     </div>
   )
 }
-

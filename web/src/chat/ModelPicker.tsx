@@ -1,7 +1,7 @@
 import { Plural, Trans, useLingui } from '@lingui/react/macro'
+import { IconCheck, IconChevronDown, IconSearch } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { IconCheck, IconChevronDown, IconSearch } from '@tabler/icons-react'
 import { type KeyboardEvent, useEffect, useId, useMemo, useRef, useState } from 'react'
 import { modelsQuery } from '../api/queries'
 import type { Model } from '../api/types'
@@ -30,7 +30,12 @@ function List({ models, value, onChoose }: { models: Model[]; value: string; onC
   const phone = usePhone()
   const [search, setSearch] = useState('')
   const shown = useMemo(() => models.filter((m) => matches(m, search)), [models, search])
-  const [active, setActive] = useState(() => Math.max(0, models.findIndex((m) => m.id === value)))
+  const [active, setActive] = useState(() =>
+    Math.max(
+      0,
+      models.findIndex((m) => m.id === value),
+    ),
+  )
   const scroller = useRef<HTMLDivElement>(null)
   const listId = useId()
   const height = phone ? 54 : 46
@@ -112,7 +117,7 @@ function List({ models, value, onChoose }: { models: Model[]; value: string; onC
               >
                 <span className="mark">{modelLetter(model.name)}</span>
                 <span className="opt-text">
-                  <span className="strong ellipsis">{model.name}</span>
+                  <span className="strong ellipsis">{modelName(models, model.id)}</span>
                   <small className="ellipsis">
                     {usable(model) ? (
                       <Trans>

@@ -1,6 +1,6 @@
 import { Trans, useLingui } from '@lingui/react/macro'
-import { useVirtualizer } from '@tanstack/react-virtual'
 import { IconArrowDown } from '@tabler/icons-react'
+import { useVirtualizer } from '@tanstack/react-virtual'
 import { useImperativeHandle, useMemo, useRef } from 'react'
 import type { Chat, Message } from '../api/types'
 import { Button } from '../ui/Button'

@@ -14,7 +14,13 @@ export function Versions(props: { message: Message; versions: Message[]; onVersi
   }
   return (
     <>
-      <IconButton label={t`Previous version`} icon={IconChevronLeft} small disabled={at === 0} onClick={() => step(-1)} />
+      <IconButton
+        label={t`Previous version`}
+        icon={IconChevronLeft}
+        small
+        disabled={at === 0}
+        onClick={() => step(-1)}
+      />
       <span className="tn">
         {at + 1}/{props.versions.length}
       </span>

@@ -1,7 +1,7 @@
 // What a person can do in a chat, and what it changes in the cached chat.
 import { del, patch, post } from '../api/client'
-import { chatQuery, chatsQuery, queryClient } from '../api/queries'
 import { updateChatRow } from '../api/feed'
+import { chatQuery, chatsQuery, queryClient } from '../api/queries'
 import type { Chat, ChatRow, Message, RunReply, SendReply, SendRequest } from '../api/types'
 
 function editChat(chatId: string, edit: (chat: Chat) => Chat): void {
@@ -37,7 +37,10 @@ export async function sendMessage(chatId: string, request: SendRequest): Promise
 }
 
 export async function regenerate(chatId: string, messageId: string, replyId: string, model: string): Promise<void> {
-  const { reply } = await post<RunReply>(`/chats/${chatId}/messages/${messageId}/regenerate`, { reply_id: replyId, model })
+  const { reply } = await post<RunReply>(`/chats/${chatId}/messages/${messageId}/regenerate`, {
+    reply_id: replyId,
+    model,
+  })
   putMessages(chatId, [reply], reply.id)
 }
 

@@ -4,7 +4,14 @@ import { readStored, writeStored } from '../ui/storage'
 export interface Draft {
   text: string
   /** The ids of an attempt whose outcome is unknown: sending the same again must not make a second message. */
-  attempt?: { chat_id: string; message_id: string; reply_id: string; content: string; model: string; parent_id: string | null }
+  attempt?: {
+    chat_id: string
+    message_id: string
+    reply_id: string
+    content: string
+    model: string
+    parent_id: string | null
+  }
 }
 
 const key = (chatId: string | undefined) => `mai.draft.${chatId ?? 'new'}`

@@ -25,7 +25,9 @@ function follow(chatId: string, message: Message, onDone: (message: Message) => 
     onRefused: async () => {
       const chat = await queryClient.fetchQuery({ ...chatQuery(chatId), staleTime: 0 }).catch(() => undefined)
       // Unreachable: go on trying. Reached: go on only while the stored message still says running.
-      return !chat || chat.messages.some((m) => m.id === message.id && m.run?.id === run.id && m.run.state === 'running')
+      return (
+        !chat || chat.messages.some((m) => m.id === message.id && m.run?.id === run.id && m.run.state === 'running')
+      )
     },
   })
   return () => {
@@ -56,7 +58,8 @@ export function useRuns(chat: Chat | undefined, onDone: (message: Message) => vo
     const onVisibility = () => {
       clearTimeout(timer)
       if (document.hidden) timer = setTimeout(stop, hiddenFor)
-      else if (stops.length === 0) void queryClient.invalidateQueries({ queryKey: chatQuery(chatId).queryKey }).then(start)
+      else if (stops.length === 0)
+        void queryClient.invalidateQueries({ queryKey: chatQuery(chatId).queryKey }).then(start)
     }
     document.addEventListener('visibilitychange', onVisibility)
     start()

@@ -1,5 +1,5 @@
-import { useMantineColorScheme } from '@mantine/core'
 import { Trans, useLingui } from '@lingui/react/macro'
+import { useMantineColorScheme } from '@mantine/core'
 import { Segmented } from '../ui/Field'
 import type { Scheme } from '../ui/theme'
 import { usePageTitle } from '../ui/title'

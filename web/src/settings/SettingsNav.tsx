@@ -1,8 +1,16 @@
 import { Trans, useLingui } from '@lingui/react/macro'
+import {
+  IconArrowLeft,
+  IconChartBar,
+  IconKey,
+  IconPlugConnected,
+  IconSun,
+  IconUserCircle,
+  IconUsers,
+} from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
-import { Link, useLocation } from 'wouter'
-import { IconArrowLeft, IconChartBar, IconKey, IconPlugConnected, IconSun, IconUserCircle, IconUsers } from '@tabler/icons-react'
 import type { ReactNode } from 'react'
+import { Link, useLocation } from 'wouter'
 import { meQuery } from '../api/queries'
 import { Glyph, type Icon } from '../ui/Button'
 import { useSidebar } from '../ui/sidebar'
@@ -14,7 +22,12 @@ function Item({ to, icon, children }: { to: Page; icon: Icon; children: ReactNod
   const [path] = useLocation()
   return (
     <li>
-      <Link href={`/settings/${to}`} className="nav" aria-current={path === `/settings/${to}` ? 'page' : undefined} onClick={closeDrawer}>
+      <Link
+        href={`/settings/${to}`}
+        className="nav"
+        aria-current={path === `/settings/${to}` ? 'page' : undefined}
+        onClick={closeDrawer}
+      >
         <Glyph icon={icon} />
         <span className="ellipsis">{children}</span>
       </Link>

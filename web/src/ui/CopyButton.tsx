@@ -5,7 +5,15 @@ import { IconButton } from './Button'
 import { copyText } from './clipboard'
 
 /** Copies a text and says so for a moment. */
-export function CopyButton({ text, label, className }: { text: string | (() => string); label: string; className?: string }) {
+export function CopyButton({
+  text,
+  label,
+  className,
+}: {
+  text: string | (() => string)
+  label: string
+  className?: string
+}) {
   const { t } = useLingui()
   const [copied, setCopied] = useState(false)
   useEffect(() => {

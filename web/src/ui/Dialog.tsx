@@ -5,7 +5,13 @@ import { Button } from './Button'
 import { usePhone } from './phone'
 
 /** A dialog of 440 px; on a phone a sheet from below. The page's own scrolling areas need no lock. */
-export function Dialog(props: { title: string; open: boolean; onClose: () => void; children: ReactNode; size?: number }) {
+export function Dialog(props: {
+  title: string
+  open: boolean
+  onClose: () => void
+  children: ReactNode
+  size?: number
+}) {
   return (
     <Modal
       opened={props.open}
@@ -44,7 +50,12 @@ export function Confirm(props: {
         <Button look="quiet" onClick={props.onClose}>
           {t`Cancel`}
         </Button>
-        <Button look={props.danger ? 'danger-solid' : 'primary'} disabled={props.busy} onClick={props.onConfirm} data-autofocus>
+        <Button
+          look={props.danger ? 'danger-solid' : 'primary'}
+          disabled={props.busy}
+          onClick={props.onConfirm}
+          data-autofocus
+        >
           {props.verb}
         </Button>
       </div>

@@ -41,7 +41,12 @@ export function daysAgo(time: Date, now: Date): number {
 function formatter(locale: Locale) {
   const tag = locale === 'pl' ? 'pl-PL' : 'en-GB'
   const clock = new Intl.DateTimeFormat(tag, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
-  const clockSeconds = new Intl.DateTimeFormat(tag, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' })
+  const clockSeconds = new Intl.DateTimeFormat(tag, {
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    hourCycle: 'h23',
+  })
   const shortDate = new Intl.DateTimeFormat(tag, { day: 'numeric', month: 'short' })
   const longDate = new Intl.DateTimeFormat(tag, { day: 'numeric', month: 'long', year: 'numeric' })
   const full = new Intl.DateTimeFormat(tag, { dateStyle: 'medium', timeStyle: 'short', hourCycle: 'h23' })

@@ -63,7 +63,8 @@ export function listMoney(amount: string | null, locale: Locale): string {
   const value = parse(amount)
   if (isNothing(value)) return write({ negative: false, whole: '0', fraction: '00' }, locale) + unit(locale)
   const rounded = round(value, value.whole === '0' ? 4 : 2)
-  if (!/[1-9]/.test(rounded.whole + rounded.fraction)) return `<${write({ ...rounded, fraction: '0001' }, locale)}${unit(locale)}`
+  if (!/[1-9]/.test(rounded.whole + rounded.fraction))
+    return `<${write({ ...rounded, fraction: '0001' }, locale)}${unit(locale)}`
   // 0.99996 rounds up into the range that shows two decimals.
   const shown = rounded.whole !== '0' ? { ...rounded, fraction: rounded.fraction.slice(0, 2) } : rounded
   return write(shown, locale) + unit(locale)
@@ -73,7 +74,8 @@ export function listMoney(amount: string | null, locale: Locale): string {
 export function shortMoney(amount: string | null, locale: Locale): string {
   if (amount === null) return missing
   const value = parse(amount)
-  if (value.whole === '0' && value.fraction !== '' && !/[1-9]/.test(round(value, 4).fraction)) return listMoney(amount, locale)
+  if (value.whole === '0' && value.fraction !== '' && !/[1-9]/.test(round(value, 4).fraction))
+    return listMoney(amount, locale)
   const rounded = round(value, value.whole === '0' ? 4 : 2)
   return write({ ...rounded, fraction: rounded.fraction.replace(/0+$/, '').padEnd(2, '0') }, locale) + unit(locale)
 }

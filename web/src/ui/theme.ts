@@ -1,6 +1,17 @@
 import { createTheme, type MantineColorSchemeManager } from '@mantine/core'
 
-const accent = ['#eff9fd', '#d9effa', '#b6dff2', '#8ac8e4', '#63b0d1', '#3991b4', '#1b7697', '#0c5f7c', '#074b62', '#083546'] as const
+const accent = [
+  '#eff9fd',
+  '#d9effa',
+  '#b6dff2',
+  '#8ac8e4',
+  '#63b0d1',
+  '#3991b4',
+  '#1b7697',
+  '#0c5f7c',
+  '#074b62',
+  '#083546',
+] as const
 
 export const theme = createTheme({
   colors: { accent },

@@ -15,7 +15,9 @@ function LimitDialog({ budget, onClose }: { budget: Budget; onClose: () => void 
   const { t } = useLingui()
   const f = useFormat()
   const errorText = useErrorText()
-  const [text, setText] = useState(budget.limit ? (f.locale === 'pl' ? budget.limit.replace('.', ',') : budget.limit) : '')
+  const [text, setText] = useState(
+    budget.limit ? (f.locale === 'pl' ? budget.limit.replace('.', ',') : budget.limit) : '',
+  )
   const [wrong, setWrong] = useState(false)
   const save = useMutation({
     mutationFn: (limit: string | null) => put<Budget>('/budget', { limit }),
@@ -73,7 +75,8 @@ export function BudgetCard({ budget }: { budget: Budget }) {
         {budget.limit !== null && (
           <span className="sm tn t2">
             <Trans>
-              <b style={{ color: 'var(--text)', fontWeight: 600 }}>{f.shortMoney(budget.spent)}</b> of {f.shortMoney(budget.limit)}
+              <b style={{ color: 'var(--text)', fontWeight: 600 }}>{f.shortMoney(budget.spent)}</b> of{' '}
+              {f.shortMoney(budget.limit)}
             </Trans>
           </span>
         )}

@@ -1,6 +1,6 @@
 import { Plural, Trans, useLingui } from '@lingui/react/macro'
-import { useQuery } from '@tanstack/react-query'
 import { IconChevronLeft, IconChevronRight, IconTable } from '@tabler/icons-react'
+import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import './usage.css'
 import { accuracyQuery, usageQuery } from '../api/queries'
@@ -27,6 +27,8 @@ export function shiftMonth(month: string, by: number): string {
 function Stats({ usage, current }: { usage: UsageSummary; current: boolean }) {
   const f = useFormat()
   const { today, total } = usage
+  const asked = today.requests
+  const shown = f.number(asked)
   return (
     <dl className="stats" style={{ margin: 0 }}>
       <div className="stat">
@@ -37,9 +39,9 @@ function Stats({ usage, current }: { usage: UsageSummary; current: boolean }) {
         <dd>
           {current && (
             <Plural
-              value={today.requests}
-              one={`${f.number(today.requests)} request since 00:00 UTC`}
-              other={`${f.number(today.requests)} requests since 00:00 UTC`}
+              value={asked}
+              one={`${shown} request since 00:00 UTC`}
+              other={`${shown} requests since 00:00 UTC`}
             />
           )}
         </dd>
@@ -90,7 +92,13 @@ function Days({ days }: { days: UsageSummary['days'] }) {
         <span className="xs t3 space">
           <Trans>UTC days</Trans>
         </span>
-        <IconButton label={t`Show as table`} icon={IconTable} small aria-pressed={table} onClick={() => setTable(!table)} />
+        <IconButton
+          label={t`Show as table`}
+          icon={IconTable}
+          small
+          aria-pressed={table}
+          onClick={() => setTable(!table)}
+        />
       </div>
       {table ? (
         <div className="table-scroll" style={{ margin: '6px -18px -14px' }}>
@@ -146,12 +154,21 @@ export function UsagePage() {
         {data && (
           <span className="live">
             <span className={usage.isError ? 'dot warn' : 'dot good'} />
-            {usage.isError ? <Trans>Reconnecting</Trans> : <Trans>Live · {f.timeSeconds(new Date(usage.dataUpdatedAt))}</Trans>}
+            {usage.isError ? (
+              <Trans>Reconnecting</Trans>
+            ) : (
+              <Trans>Live · {f.timeSeconds(new Date(usage.dataUpdatedAt))}</Trans>
+            )}
           </span>
         )}
       </div>
       <div className="row" style={{ marginBottom: 14 }}>
-        <IconButton label={t`Previous month`} icon={IconChevronLeft} small onClick={() => setMonth(shiftMonth(month, -1))} />
+        <IconButton
+          label={t`Previous month`}
+          icon={IconChevronLeft}
+          small
+          onClick={() => setMonth(shiftMonth(month, -1))}
+        />
         <span className="strong tn">{f.month(month)}</span>
         <IconButton
           label={t`Next month`}

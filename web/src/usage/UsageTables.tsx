@@ -209,7 +209,7 @@ export function Recent({ items }: { items: RecentRequest[] }) {
   )
 }
 
-/** How much of the books is settled: every state with its count, its charge, and what it could be at most. */
+/** How much of the books is settled: every state with its count and its charge, or what that could be at most. */
 export function AccuracyCard({ accuracy }: { accuracy: Accuracy }) {
   const f = useFormat()
   const states = useStates()
@@ -227,8 +227,12 @@ export function AccuracyCard({ accuracy }: { accuracy: Accuracy }) {
       <p className="sm t2" style={{ padding: '0 18px 4px' }}>
         {unknown && unknown.count > 0 ? (
           <>
-            <Plural value={unknown.count} one="The charge of # request is unknown" other="The charge of # requests is unknown" />,{' '}
-            <Trans>at most {f.money(unknown.at_most)}, not billed.</Trans>
+            <Plural
+              value={unknown.count}
+              one="The charge of # request is unknown"
+              other="The charge of # requests is unknown"
+            />
+            , <Trans>at most {f.money(unknown.at_most)}, not billed.</Trans>
           </>
         ) : (
           <Trans>No request with an unknown charge.</Trans>
@@ -247,9 +251,6 @@ export function AccuracyCard({ accuracy }: { accuracy: Accuracy }) {
               <th className="n">
                 <Trans>Charge</Trans>
               </th>
-              <th className="n">
-                <Trans>At most</Trans>
-              </th>
             </tr>
           </thead>
           <tbody>
@@ -257,8 +258,13 @@ export function AccuracyCard({ accuracy }: { accuracy: Accuracy }) {
               <tr key={row.state} className={row.count === 0 ? 't3' : undefined}>
                 <td>{states[row.state] ?? row.state}</td>
                 <td className="n">{f.number(row.count)}</td>
-                <td className="n">{row.state === 'settled' || row.state === 'free' ? f.money(row.charge) : '—'}</td>
-                <td className="n">{row.state === 'settled' || row.state === 'free' || row.count === 0 ? '—' : `≤ ${f.money(row.at_most)}`}</td>
+                <td className="n">
+                  {row.state === 'settled' || row.state === 'free'
+                    ? f.money(row.charge)
+                    : row.count === 0
+                      ? '—'
+                      : `≤ ${f.money(row.at_most)}`}
+                </td>
               </tr>
             ))}
           </tbody>

@@ -127,7 +127,6 @@ CREATE TABLE connections (
     key_hash   TEXT PRIMARY KEY,                  -- SHA-256 of the key
     base_url   TEXT NOT NULL,
     sealed_key BLOB NOT NULL,
-    hint       TEXT NOT NULL,                     -- last four characters of the key
     source     TEXT NOT NULL CHECK (source IN ('saved', 'environment', 'file')),
     active     INTEGER NOT NULL CHECK (active IN (0, 1)),
     saved_at   INTEGER NOT NULL

@@ -72,7 +72,13 @@ export const Code = memo(function Code({ code, language }: { code: string; langu
     <figure className="code" aria-label={name}>
       <figcaption>
         <span className="space">{name}</span>
-        <IconButton label={t`Wrap lines`} icon={IconTextWrap} small aria-pressed={wrap} onClick={() => setWrap(!wrap)} />
+        <IconButton
+          label={t`Wrap lines`}
+          icon={IconTextWrap}
+          small
+          aria-pressed={wrap}
+          onClick={() => setWrap(!wrap)}
+        />
         <CopyButton text={code} label={t`Copy code`} />
       </figcaption>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}

@@ -30,7 +30,14 @@ export const Formula = memo(function Formula({ tex, display }: { tex: string; di
     const el = ref.current
     if (!katex || !el) return
     try {
-      katex.render(tex, el, { displayMode: display, throwOnError: true, trust: false, maxExpand: 500, maxSize: 40, strict: false })
+      katex.render(tex, el, {
+        displayMode: display,
+        throwOnError: true,
+        trust: false,
+        maxExpand: 500,
+        maxSize: 40,
+        strict: false,
+      })
     } catch {
       // What cannot be set is shown as it was written.
       el.textContent = tex

@@ -44,7 +44,11 @@ const inline: TokenizerAndRendererExtension = {
       /^\\\[([\s\S]{1,2000}?)\\\]/.exec(src)
     if (!found) return undefined
     const text = found[1] ?? ''
-    if (src[1] !== '$' && src[0] === '$' && (/^\s|\s$/.test(text) || /^\d[\d.,]*\s*[a-z]*$/i.test(text) === false && /^\d[\d.,]* /.test(text)))
+    if (
+      src[1] !== '$' &&
+      src[0] === '$' &&
+      (/^\s|\s$/.test(text) || (/^\d[\d.,]*\s*[a-z]*$/i.test(text) === false && /^\d[\d.,]* /.test(text)))
+    )
       return undefined
     return { type: 'math', raw: found[0], text: text.trim() }
   },

@@ -26,7 +26,24 @@ function ImageLink({ href, alt }: { href: string; alt: string }) {
   )
 }
 
-const named: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'", nbsp: '\u00a0', copy: '©', reg: '®', hellip: '…', mdash: '—', ndash: '–', times: '×', euro: '€', rarr: '→', larr: '←', deg: '°' }
+const named: Record<string, string> = {
+  amp: '&',
+  lt: '<',
+  gt: '>',
+  quot: '"',
+  apos: "'",
+  nbsp: '\u00a0',
+  copy: '©',
+  reg: '®',
+  hellip: '…',
+  mdash: '—',
+  ndash: '–',
+  times: '×',
+  euro: '€',
+  rarr: '→',
+  larr: '←',
+  deg: '°',
+}
 
 /** Character references of Markdown text as the characters they mean. */
 export function unescapeText(text: string): string {
@@ -59,7 +76,12 @@ function inlineToken(token: Token): ReactNode {
     case 'image':
       return <ImageLink href={token.href} alt={unescapeText(token.text)} />
     case 'math':
-      return <Formula tex={(token as unknown as MathToken).text} display={token.raw.startsWith('$$') || token.raw.startsWith('\\[')} />
+      return (
+        <Formula
+          tex={(token as unknown as MathToken).text}
+          display={token.raw.startsWith('$$') || token.raw.startsWith('\\[')}
+        />
+      )
     case 'html':
       return /^<br\s*\/?>$/i.test(token.raw.trim()) ? <br /> : null
     default:
@@ -78,7 +100,9 @@ function Item({ item, loose }: { item: Tokens.ListItem; loose: boolean }) {
   const content = item.tokens.filter((token) => token.type !== 'checkbox')
   return (
     <li className={item.task ? 'task' : undefined}>
-      {item.task && <input type="checkbox" checked={item.checked} disabled readOnly aria-label={item.text.slice(0, 60)} />}
+      {item.task && (
+        <input type="checkbox" checked={item.checked} disabled readOnly aria-label={item.text.slice(0, 60)} />
+      )}
       {content.map((token, i) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: tokens have no other identity
         <Fragment key={i}>{token.type === 'text' && loose ? <p>{inlineToken(token)}</p> : blockToken(token)}</Fragment>

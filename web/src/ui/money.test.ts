@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest'
+import { axis, compareMoney, exactMoney, listMoney, plainMoney, readMoney, share, shortMoney } from './money'
+
+const nbsp = '\u00a0'
+
+describe('listMoney', () => {
+  it.each([
+    ['0.018421', '$0.0184', `0,0184${nbsp}USD`],
+    ['0.01845', '$0.0185', `0,0185${nbsp}USD`],
+    ['0', '$0.00', `0,00${nbsp}USD`],
+    ['0.000000', '$0.00', `0,00${nbsp}USD`],
+    ['0.00000012', '<$0.0001', `<0,0001${nbsp}USD`],
+    ['0.99996', '$1.00', `1,00${nbsp}USD`],
+    ['1284.065', '$1,284.07', `1284,07${nbsp}USD`],
+    ['12840.07', '$12,840.07', `12${nbsp}840,07${nbsp}USD`],
+    ['1234567.891', '$1,234,567.89', `1${nbsp}234${nbsp}567,89${nbsp}USD`],
+    ['-3.5', '−$3.50', `−3,50${nbsp}USD`],
+    ['007.10', '$7.10', `7,10${nbsp}USD`],
+  ])('%s', (amount, en, pl) => {
+    expect(listMoney(amount, 'en')).toBe(en)
+    expect(listMoney(amount, 'pl')).toBe(pl)
+  })
+
+  it('shows a missing amount as a dash, never as zero', () => {
+    expect(listMoney(null, 'en')).toBe('—')
+  })
+
+  it('refuses what is not a decimal', () => {
+    for (const bad of ['', '1e-6', 'NaN', '1.2.3', '.']) expect(() => listMoney(bad, 'en')).toThrow()
+  })
+})
+
+describe('exactMoney', () => {
+  it.each([
+    ['0.018421', '$0.0184', '21'],
+    ['9.2741', '$9.27', '41'],
+    ['0.5', '$0.5000', ''],
+    ['0', '$0.00', ''],
+    ['181.58', '$181.58', ''],
+    ['0.000000123456', '$0.0000', '00123456'],
+  ])('%s', (amount, head, tail) => {
+    expect(exactMoney(amount, 'en')).toEqual({ head, tail, unit: '' })
+  })
+
+  it('never loses a digit, however long the amount', () => {
+    const amount = '123456789012345678.123456789012'
+    const { head, tail } = exactMoney(amount, 'en')
+    expect((head + tail).replace(/[$,]/g, '')).toBe(amount)
+  })
+
+  it('puts the Polish unit behind', () => {
+    expect(plainMoney('0.018421', 'pl')).toBe(`0,018421${nbsp}USD`)
+  })
+})
+
+describe('shortMoney', () => {
+  it.each([
+    ['3.9', '$3.90'],
+    ['0.0975', '$0.0975'],
+    ['0.31', '$0.31'],
+    ['500', '$500.00'],
+    ['0.00001', '<$0.0001'],
+  ])('%s', (amount, text) => expect(shortMoney(amount, 'en')).toBe(text))
+})
+
+describe('readMoney', () => {
+  it.each([
+    ['100', 'en', '100'],
+    ['$1,284.50', 'en', '1284.5'],
+    ['1 284,50', 'pl', '1284.5'],
+    ['1284,5 USD', 'pl', '1284.5'],
+    ['0', 'en', '0'],
+    ['', 'en', null],
+    ['-1', 'en', null],
+    ['1e3', 'en', null],
+    ['12,5', 'en', null],
+    ['abc', 'pl', null],
+  ] as const)('%s (%s)', (text, locale, amount) => expect(readMoney(text, locale)).toBe(amount))
+})
+
+describe('comparing', () => {
+  it('is exact where floats are not', () => {
+    expect(compareMoney('0.3', '0.30000000000')).toBe(0)
+    expect(compareMoney('9007199254740993', '9007199254740992')).toBeGreaterThan(0)
+    expect(share('50', '200')).toBe(0.25)
+    expect(share('300', '200')).toBe(1)
+    expect(share('1', '0')).toBe(0)
+  })
+
+  it('finds round steps for an axis', () => {
+    expect(axis('14.9')).toEqual(['0', '5', '10', '15'])
+    expect(axis('0.0312')).toEqual(['0', '0.01', '0.02', '0.03', '0.04'])
+    expect(axis('0')).toEqual(['0', '1'])
+  })
+})
