@@ -64,7 +64,7 @@ prove: ## kill it a hundred times and compare the books entry by entry
 
 live: ## the few tests against the real OpenRouter; costs a few cents
 	@test -n "$${OPENROUTER_API_KEY:-}" || { echo "set OPENROUTER_API_KEY to a key with a small limit"; exit 1; }
-	go test -count=1 -v -tags live -run Live ./...
+	go test -count=1 -v -tags live -run Live ./cmd/mai
 
 lint: $(LINTER) ## formatting and static checks
 	$(LINTER) run ./...
@@ -77,8 +77,8 @@ else
 	$(call skipped,UI checks: npm is not installed)
 endif
 
-bench: ## benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## what the books cost a request, as ratios to a bare proxy
+	go run ./bench
 
 image: $(UI) ## bin/mai-production.tar, a container image, also loaded into Docker when it runs
 	GOOS=linux GOARCH=$(ARCH) $(GOBUILD) -o bin/linux-$(ARCH)/mai ./cmd/mai

@@ -50,6 +50,7 @@ var imports = map[string][]string{
 	"internal/sqldb":  {"internal/fault"},
 	"internal/webapp": {"internal/fault"},
 
+	"bench":       {},
 	"tools/image": {},
 	"web":         {},
 }
@@ -58,7 +59,7 @@ var imports = map[string][]string{
 var barred = map[string][]string{
 	"database/sql":       {"internal/account", "internal/chat", "internal/ledger", "internal/meter", "internal/sqldb"},
 	"modernc.org/sqlite": {"internal/sqldb"},
-	"os/exec":            {"cmd/", "tools/"},
+	"os/exec":            {"bench", "cmd/", "tools/"},
 }
 
 // offline are the packages that reach no network: bookkeeping is provable
