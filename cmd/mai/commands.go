@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"mai/internal/fault"
+	"mai/internal/meter"
+	"mai/internal/sqldb"
 )
 
 // commands is the command line of mai.
@@ -123,12 +126,47 @@ func configCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			inForce, err := connectionInForce(cmd.Context(), config)
+			if err != nil {
+				return err
+			}
+			config.effective = append(config.effective, inForce)
 			return printConfig(cmd.OutOrStdout(), config, asJSON)
 		},
 	}
 	addFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// connectionInForce tells which connection the instance uses, which its settings alone do not decide: what an admin
+// saved wins over the environment.
+func connectionInForce(ctx context.Context, config Config) (effective, error) {
+	e := effective{Name: "connection in force", Value: config.BaseURL, Source: "file", Allowed: "the key file, else what was saved, else the environment"}
+	if config.APIKeyFile != "" {
+		return e, nil
+	}
+	var saved meter.Source
+	db, err := sqldb.Open(ctx, config.DataDir, sqldb.Options{ReadOnly: true})
+	switch {
+	case err == nil:
+		var baseURL string
+		if baseURL, saved, err = meter.SavedConnection(ctx, db); saved != meter.None {
+			e.Value = baseURL
+		}
+		if err := errors.Join(err, db.Close()); err != nil {
+			return e, err
+		}
+	case fault.Is(err, fault.NotFound):
+		saved = meter.None
+	default:
+		return e, err
+	}
+	if saved == meter.None && config.APIKey != "" {
+		saved = meter.Environment // it seeds the database at the next start
+	}
+	e.Source = source(saved)
+	return e, nil
 }
 
 // say prints a line for the person at the terminal.

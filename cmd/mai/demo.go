@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mai/internal/account"
+	"mai/internal/meter"
 	"mai/internal/openrouter/sim"
 	"mai/internal/server"
 )
@@ -46,29 +47,29 @@ func demoCommand() *cobra.Command {
 // demo runs a workspace on a temporary data folder (or the one given with --data) with the simulator as its OpenRouter.
 func demo(cmd *cobra.Command, config Config, empty bool) (err error) {
 	if !cmd.Flags().Changed("data") {
-		dir, err := os.MkdirTemp("", "mai-demo-")
-		if err != nil {
+		if config.DataDir, err = os.MkdirTemp("", "mai-demo-"); err != nil {
 			return fmt.Errorf("make a data folder: %w", err)
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-		config.DataDir = dir
-		config.SecretFile = filepath.Join(dir, "secret.key")
+		defer func() { err = errors.Join(err, os.RemoveAll(config.DataDir)) }()
+		config.SecretFile = filepath.Join(config.DataDir, "secret.key")
 	}
 	openrouter, stop, err := simulate(cmd.Context(), config.DataDir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	config.BaseURL, config.APIKeyFile = openrouter, ""
+	config.BaseURL, config.APIKey, config.APIKeyFile = openrouter, "", ""
 	login := &server.Login{Email: "anna@karpacz.example", Password: "demo demo demo"}
 	h := &hooks{started: func(addr net.Addr) { banner(cmd.OutOrStdout(), addr, openrouter, login, empty) }}
 	if !empty {
-		config.APIKey = sim.DefaultKey
 		h.login = login
-		h.ready = func(ctx context.Context, accounts *account.Accounts) error {
+		h.ready = func(ctx context.Context, accounts *account.Accounts, calls *meter.Meter) error {
 			r, err := accounts.Registration(ctx)
 			if err == nil && r.SetupNeeded {
 				_, _, err = accounts.SignUp(ctx, account.SignUp{Name: "Anna Kowalczyk", Email: login.Email, Password: login.Password, SetupToken: config.SetupToken})
+			}
+			if err == nil { // also on a folder of an earlier demo, whose simulator had another address
+				_, err = calls.Connect(ctx, openrouter, sim.DefaultKey)
 			}
 			return err
 		}

@@ -19,6 +19,7 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // who asks twice does not want to wait for what runs
 	if err := commands().ExecuteContext(ctx); err != nil {
 		if _, told := errors.AsType[*fault.Error](err); told {
 			fmt.Fprintln(os.Stderr, "mai:", fault.Message(err))

@@ -32,7 +32,7 @@ func newLogger(config Config, w io.Writer) *slog.Logger {
 // hooks are what a demo does beside serving.
 type hooks struct {
 	login   *server.Login
-	ready   func(ctx context.Context, accounts *account.Accounts) error // before the first request
+	ready   func(ctx context.Context, accounts *account.Accounts, calls *meter.Meter) error // before the first request
 	started func(addr net.Addr)
 }
 
@@ -67,6 +67,8 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	if err != nil {
 		return err
 	}
+	audit := ledger.StartAudit(db, log)
+	defer audit.Close()
 	calls, err := meter.Open(ctx, meter.Options{
 		DB: db, Ledger: books, Sealer: sealer, Log: log, Markup: money.Markup(config.MarkupBP), At: at,
 		KeyFile: config.APIKeyFile, Initial: meter.Connection{BaseURL: config.BaseURL, Key: config.APIKey},
@@ -89,7 +91,7 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	}
 	accounts := account.New(db, account.Options{SignUp: policy, SetupToken: config.SetupToken})
 	if h.ready != nil {
-		if err := h.ready(ctx, accounts); err != nil {
+		if err := h.ready(ctx, accounts, calls); err != nil {
 			return err
 		}
 	}

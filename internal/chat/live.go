@@ -179,7 +179,9 @@ func (c *Chats) storeForever(ctx context.Context, r *liveRun) {
 		case <-tick.C:
 		}
 		if seq := r.snapshot().Run.Seq; seq > r.stored {
-			if err := c.db.Write(ctx, r.store); err != nil {
+			if err := c.db.Write(ctx, r.store); ctx.Err() != nil {
+				return // its end stores all
+			} else if err != nil {
 				c.log.Error("the text of a run was not stored; trying again", "run", r.run.ID, "err", err)
 				continue
 			}

@@ -81,7 +81,11 @@ func (c *Chats) Send(ctx context.Context, s Sender, d Draft) (Started, error) {
 		},
 	})
 	if sqldb.IsUnique(err) { // sent twice at the same moment
-		return c.sent(ctx, s, d)
+		earlier, err := c.sent(ctx, s, d)
+		if errors.Is(err, sqldb.ErrNoRows) {
+			err = errTaken
+		}
+		return earlier, err
 	}
 	started.User = &user
 	return started, err
@@ -94,6 +98,8 @@ func (d Draft) check() error {
 		}
 	}
 	switch {
+	case d.MessageID == d.ReplyID:
+		return fault.New(fault.Invalid, "The message_id and the reply_id must be two UUIDs.")
 	case strings.TrimSpace(d.Content) == "":
 		return fault.New(fault.Invalid, "Write a message first.")
 	case len(d.Content) > maxContent:
@@ -122,11 +128,15 @@ func (c *Chats) Regenerate(ctx context.Context, s Sender, chatID, messageID, rep
 	if err != nil {
 		return Started{}, err
 	}
-	return c.begin(ctx, turn{sender: s, chatID: chatID, replyID: replyID, model: model, history: history,
+	started, err := c.begin(ctx, turn{sender: s, chatID: chatID, replyID: replyID, model: model, history: history,
 		store: func(tx *sqldb.Tx) (Message, error) {
 			reply := Message{ID: replyID, ParentID: old.ParentID, Role: "assistant", Model: model, CreatedAt: tx.Now.UTC()}
 			return reply, putMessage(tx, chatID, reply)
 		}})
+	if sqldb.IsUnique(err) {
+		err = errTaken
+	}
+	return started, err
 }
 
 // Continue starts a run that goes on writing an assistant message which was cut, stopped or interrupted.
@@ -144,7 +154,7 @@ func (c *Chats) Continue(ctx context.Context, s Sender, chatID, messageID string
 	}
 	history = append(history, wireMessage("user", "Your last message was cut off. Continue it exactly where it ended, in its language and format. Repeat nothing and add no introduction."))
 	return c.begin(ctx, turn{sender: s, chatID: chatID, replyID: messageID, model: old.Model, history: history,
-		store: func(*sqldb.Tx) (Message, error) { return old, nil }})
+		store: func(tx *sqldb.Tx) (Message, error) { return old, unchanged(tx, old) }})
 }
 
 // begin reserves and stores a turn in one transaction, then starts its run.

@@ -16,6 +16,7 @@ var (
 	errNamed   = errors.New("the chat has a title already")
 	errNoChat  = fault.New(fault.NotFound, "This chat does not exist or was deleted.")
 	errNoReply = fault.New(fault.NotFound, "This answer does not exist or was deleted.")
+	errTaken   = fault.New(fault.Conflict, "An answer with this reply_id exists already. Load the chat again.")
 )
 
 func at(micro int64) time.Time { return time.UnixMicro(micro).UTC() }
@@ -262,8 +263,11 @@ func (c *Chats) sent(ctx context.Context, s Sender, d Draft) (started Started, e
 		if err := tx.Row(`SELECT c.user_id FROM messages m JOIN chats c ON c.id = m.chat_id WHERE m.id = $1`, []any{d.MessageID}, &owner); err != nil {
 			return err
 		}
+		if owner != s.UserID {
+			return errNoChat
+		}
 		list, err := messages(tx, `m.chat_id = $1 AND (m.id = $2 OR m.id = $3)`, d.ChatID, d.MessageID, d.ReplyID)
-		if err == nil && (owner != s.UserID || len(list) != 2) {
+		if err == nil && len(list) != 2 {
 			err = fault.New(fault.Conflict, "This message was sent already, with another answer.")
 		}
 		if err != nil {
@@ -312,6 +316,16 @@ func idle(tx *sqldb.Tx, chatID, messageID string) error {
 	}
 	if err == nil {
 		err = fault.New(fault.Conflict, "This answer is still being written. Wait for it, or stop it.")
+	}
+	return err
+}
+
+// unchanged makes sure that no other run has written the message since it was read.
+func unchanged(tx *sqldb.Tx, m Message) error {
+	var content string
+	err := tx.Row(`SELECT content FROM messages WHERE id = $1`, []any{m.ID}, &content)
+	if err == nil && content != m.Content {
+		err = fault.New(fault.Conflict, "This answer was continued meanwhile. Load the chat again.")
 	}
 	return err
 }

@@ -4,11 +4,13 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"mai/internal/account"
@@ -114,16 +116,46 @@ func (g *Gateway) complete(w http.ResponseWriter, r *http.Request, id account.Id
 	if err := g.meter.ReserveNow(r.Context(), call); err != nil {
 		return err
 	}
+	ctx, done := g.whileAllowed(r.Context(), id)
+	defer done()
 	if call.Stream {
-		g.stream(w, r, call)
+		g.stream(ctx, w, r, call)
 		return nil
 	}
-	return g.plain(w, r, call)
+	return g.plain(ctx, w, call)
+}
+
+// whileAllowed returns a context that ends when the caller goes away or may not be here any more, and what to call
+// when it is not needed any longer.
+func (g *Gateway) whileAllowed(ctx context.Context, id account.Identity) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	watch := sync.WaitGroup{}
+	watch.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-id.Changed():
+			}
+			var err error
+			if id, err = g.accounts.Recheck(ctx, id); err == nil {
+				err = id.Require(account.Member)
+			}
+			if err != nil {
+				cancel()
+				return
+			}
+		}
+	})
+	return ctx, func() {
+		cancel()
+		watch.Wait()
+	}
 }
 
 // plain answers when the call is settled.
-func (g *Gateway) plain(w http.ResponseWriter, r *http.Request, call *meter.Call) error {
-	result := g.meter.Run(r.Context(), call, meter.Sink{})
+func (g *Gateway) plain(ctx context.Context, w http.ResponseWriter, call *meter.Call) error {
+	result := g.meter.Run(ctx, call, meter.Sink{})
 	if result.Err != nil {
 		return result.Err
 	}
@@ -151,9 +183,9 @@ func reply(r openai.Reply, charge *money.Amount) ([]byte, error) {
 }
 
 // stream passes the answer on as it comes. When the caller goes away, the call is broken off.
-func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, call *meter.Call) {
+func (g *Gateway) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, call *meter.Call) {
 	out := &streamWriter{w: w, control: http.NewResponseController(w)}
-	result := g.meter.Run(r.Context(), call, meter.Sink{Part: func(part openai.Reply, charge *money.Amount) {
+	result := g.meter.Run(ctx, call, meter.Sink{Part: func(part openai.Reply, charge *money.Amount) {
 		data, err := reply(part, charge)
 		if err != nil {
 			g.log.Error("a part of an answer could not be written", "err", err)

@@ -153,11 +153,13 @@ func (c *connections) readFile(ctx context.Context) error {
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "The key file %s (OPENROUTER_API_KEY_FILE) cannot be used. It must hold an OpenRouter key.", c.keyFile)
 	}
-	c.modTime, c.checked = info.ModTime(), time.Now()
-	if c.current.Hash == ledger.KeyHash(key) {
-		return nil
+	if c.current.Hash != ledger.KeyHash(key) {
+		if err := c.use(ctx, c.initial.BaseURL, key, File); err != nil {
+			return err // the time is not taken, so that the file is read again
+		}
 	}
-	return c.use(ctx, c.initial.BaseURL, key, File)
+	c.modTime, c.checked = info.ModTime(), time.Now()
+	return nil
 }
 
 // inForce returns the connection to use now, or fault.NotConnected.
@@ -218,4 +220,15 @@ func CheckBaseURL(text string) (string, error) {
 		return "", fault.New(fault.Invalid, "The base URL must look like %s.", DefaultBaseURL)
 	}
 	return text, nil
+}
+
+// SavedConnection tells which connection a database has in force, without its key. It works beside a running server.
+func SavedConnection(ctx context.Context, db *sqldb.DB) (baseURL string, source Source, err error) {
+	err = db.Read(ctx, func(tx *sqldb.Tx) error {
+		return tx.Row(`SELECT base_url, source FROM connections WHERE active = 1`, nil, &baseURL, &source)
+	})
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return "", None, nil
+	}
+	return baseURL, source, err
 }

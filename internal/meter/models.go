@@ -31,7 +31,10 @@ func (m *Meter) Models(ctx context.Context) ([]openrouter.Model, error) {
 	}
 	m.models.mu.Lock()
 	defer m.models.mu.Unlock()
-	return m.models.list, m.models.refresh(ctx, conn)
+	if err := m.models.refresh(ctx, conn); err != nil {
+		return nil, err
+	}
+	return m.models.list, nil
 }
 
 func (c *catalogue) find(ctx context.Context, conn Connection, id string) (openrouter.Model, error) {

@@ -138,41 +138,40 @@ func decode(body map[string]json.RawMessage, into any) error {
 	return json.Unmarshal(text, into)
 }
 
+// object is a JSON object by the exact names of its members: a struct would take "Type" for "type", and upstream does
+// not.
+type object map[string]json.RawMessage
+
+// given reports whether a member is there and not null.
+func (o object) given(name string) bool { return len(o[name]) > 0 && string(o[name]) != "null" }
+
 // checkParts refuses content that is not text and tools that cost a fee of their own.
 func checkParts(messages, tools []json.RawMessage) error {
 	for _, message := range messages {
-		var m struct {
-			Content json.RawMessage `json:"content"`
-			Images  json.RawMessage `json:"images"`
-			Audio   json.RawMessage `json:"audio"`
-		}
+		var m object
 		if err := json.Unmarshal(message, &m); err != nil {
 			return fault.Wrap(fault.Invalid, err, "A message must be an object with a role and content.")
 		}
-		if len(m.Images)+len(m.Audio) > 0 {
+		if m.given("images") || m.given("audio") {
 			return fault.New(fault.Invalid, "Images and audio in a message cannot be priced here yet and are not accepted. Send text.")
 		}
-		var parts []struct {
-			Type string `json:"type"`
-		}
-		if len(m.Content) == 0 || m.Content[0] != '[' {
+		if !m.given("content") || m["content"][0] == '"' {
 			continue // plain text, or null beside tool calls
 		}
-		if err := json.Unmarshal(m.Content, &parts); err != nil {
+		var parts []object
+		if err := json.Unmarshal(m["content"], &parts); err != nil {
 			return fault.Wrap(fault.Invalid, err, "The content of a message must be a text or a list of parts.")
 		}
 		for _, p := range parts {
-			if p.Type != "text" {
-				return fault.New(fault.Invalid, "Content of type %q cannot be priced here yet and is not accepted. Send text.", p.Type)
+			if string(p["type"]) != `"text"` {
+				return fault.New(fault.Invalid, "Content of type %s cannot be priced here yet and is not accepted. Send text.", p["type"])
 			}
 		}
 	}
 	for _, tool := range tools {
-		var t struct {
-			Type string `json:"type"`
-		}
-		if err := json.Unmarshal(tool, &t); err != nil || t.Type != "function" {
-			return fault.New(fault.Invalid, "A tool of type %q cannot be priced here yet and is not accepted. Use functions.", t.Type)
+		var t object
+		if err := json.Unmarshal(tool, &t); err != nil || string(t["type"]) != `"function"` {
+			return fault.New(fault.Invalid, "A tool of type %s cannot be priced here yet and is not accepted. Use functions.", t["type"])
 		}
 	}
 	return nil

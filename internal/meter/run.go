@@ -29,13 +29,13 @@ const maxCost = 500 * money.USD
 // ErrStopped is the cause to cancel a run's context with when a person stops it.
 var ErrStopped = errors.New("stopped by the user")
 
-// Sink receives what a call produces. Both functions are called from the goroutine of Run.
+// Sink receives what a call produces.
 type Sink struct {
-	// Part is called for each part of a stream, in order, the first after the generation id is durable, and for the
-	// part with the usage after the call is settled.
+	// Part is called by Run for each part of a stream, in order, the first after the generation id is durable, and for
+	// the part with the usage after the call is settled.
 	Part func(part openai.Reply, charge *money.Amount)
 	// Commit adds the caller's own rows to the transaction that ends the call, so that text and money commit together.
-	// It may run twice.
+	// It may run twice, and again after Run has returned when the end could not be stored at once.
 	Commit func(tx *sqldb.Tx, r Result) error
 }
 
@@ -250,18 +250,10 @@ func (m *Meter) end(c *Call, o outcome, sink Sink) Result {
 		}
 	}
 	m.at("end.before")
-	err := m.db.Write(context.Background(), func(tx *sqldb.Tx) error {
-		if err := m.endIntent(tx, c, o, s, &r); err != nil {
-			return err
-		}
-		if sink.Commit == nil {
-			return nil
-		}
-		return sink.Commit(tx, r)
-	})
+	err := m.db.Write(context.Background(), func(tx *sqldb.Tx) error { return m.store(tx, c, o, s, sink, &r) })
 	m.at("end.after")
 	if err != nil {
-		return m.endLater(c, o, r, err)
+		return m.endLater(c, o, sink, r, err)
 	}
 	switch r.State {
 	case ledger.Settled:
@@ -275,6 +267,14 @@ func (m *Meter) end(c *Call, o outcome, sink Sink) Result {
 		m.signal()
 	}
 	return r
+}
+
+// store ends the intent together with the caller's rows.
+func (m *Meter) store(tx *sqldb.Tx, c *Call, o outcome, s *ledger.Settlement, sink Sink, r *Result) error {
+	if err := m.endIntent(tx, c, o, s, r); err != nil || sink.Commit == nil {
+		return err
+	}
+	return sink.Commit(tx, *r)
 }
 
 // endIntent makes the transition that the outcome asks for.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -144,4 +145,6 @@ func (s *Server) connectionRoutes(api huma.API) {
 		}
 		return reply(savedReply{v, true}, err)
 	})
+	put := api.OpenAPI().Paths["/api/v1/connection"].Put
+	put.Responses["422"] = response(api, "It does not verify, or the input is wrong", reflect.TypeFor[refusedConnection]())
 }

@@ -48,22 +48,6 @@ type regenerateInput struct {
 	}
 }
 
-// accepted is a reply with status 202.
-type accepted[T any] struct {
-	Status int
-	Body   T
-}
-
-// stopped is a reply with status 202 and no body.
-type stopped struct{ Status int }
-
-func begun(v chat.Started, err error) (*accepted[chat.Started], error) {
-	if err != nil {
-		return nil, err
-	}
-	return &accepted[chat.Started]{202, v}, nil
-}
-
 func sender(c caller) chat.Sender { return chat.Sender{UserID: c.ID, TeamID: everyone} }
 
 func (s *Server) chatRoutes(api huma.API) {
@@ -88,18 +72,18 @@ func (s *Server) chatRoutes(api huma.API) {
 	add(s, api, Users, "POST", "/api/v1/chats/{id}/restore", "Bring a deleted chat back", func(ctx context.Context, c caller, in *IDInput) (*body[chat.Chat], error) {
 		return reply(s.Chats.Restore(ctx, c.ID, in.ID))
 	})
-	add(s, api, Users, "POST", "/api/v1/chats/{id}/messages", "Send a message and start the answer", func(ctx context.Context, c caller, in *sendInput) (*accepted[chat.Started], error) {
+	addAccepted(s, api, Users, "POST", "/api/v1/chats/{id}/messages", "Send a message and start the answer", func(ctx context.Context, c caller, in *sendInput) (*body[chat.Started], error) {
 		b := in.Body
-		return begun(s.Chats.Send(ctx, sender(c), chat.Draft{ChatID: in.ID, MessageID: b.MessageID, ReplyID: b.ReplyID, ParentID: b.ParentID, Content: b.Content, Model: b.Model}))
+		return reply(s.Chats.Send(ctx, sender(c), chat.Draft{ChatID: in.ID, MessageID: b.MessageID, ReplyID: b.ReplyID, ParentID: b.ParentID, Content: b.Content, Model: b.Model}))
 	})
-	add(s, api, Users, "POST", "/api/v1/chats/{id}/messages/{message_id}/regenerate", "Start another answer to the same question", func(ctx context.Context, c caller, in *regenerateInput) (*accepted[chat.Started], error) {
-		return begun(s.Chats.Regenerate(ctx, sender(c), in.ID, in.MessageID, in.Body.ReplyID, in.Body.Model))
+	addAccepted(s, api, Users, "POST", "/api/v1/chats/{id}/messages/{message_id}/regenerate", "Start another answer to the same question", func(ctx context.Context, c caller, in *regenerateInput) (*body[chat.Started], error) {
+		return reply(s.Chats.Regenerate(ctx, sender(c), in.ID, in.MessageID, in.Body.ReplyID, in.Body.Model))
 	})
-	add(s, api, Users, "POST", "/api/v1/chats/{id}/messages/{message_id}/continue", "Go on writing an answer that ended early", func(ctx context.Context, c caller, in *MessageInput) (*accepted[chat.Started], error) {
-		return begun(s.Chats.Continue(ctx, sender(c), in.ID, in.MessageID))
+	addAccepted(s, api, Users, "POST", "/api/v1/chats/{id}/messages/{message_id}/continue", "Go on writing an answer that ended early", func(ctx context.Context, c caller, in *MessageInput) (*body[chat.Started], error) {
+		return reply(s.Chats.Continue(ctx, sender(c), in.ID, in.MessageID))
 	})
-	add(s, api, Users, "POST", "/api/v1/runs/{id}/stop", "Stop an answer; what is written is kept", func(ctx context.Context, c caller, in *IDInput) (*stopped, error) {
-		return &stopped{202}, s.Chats.Stop(ctx, c.ID, in.ID)
+	addAccepted(s, api, Users, "POST", "/api/v1/runs/{id}/stop", "Stop an answer; what is written is kept", func(ctx context.Context, c caller, in *IDInput) (*none, error) {
+		return nil, s.Chats.Stop(ctx, c.ID, in.ID)
 	})
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -38,14 +39,24 @@ func reply[T any](v T, err error) (*body[T], error) {
 
 // add registers an operation. The handler runs when the caller has the access; I is the operation's input, O its reply.
 func add[I, O any](s *Server, api huma.API, access Access, method, path, summary string, handler func(context.Context, caller, *I) (*O, error)) {
+	register(s, api, s.operation(access, method, path, summary), handler)
+}
+
+// addAccepted is add for an operation that is only begun when it is replied to.
+func addAccepted[I, O any](s *Server, api huma.API, access Access, method, path, summary string, handler func(context.Context, caller, *I) (*O, error)) {
 	op := s.operation(access, method, path, summary)
+	op.DefaultStatus = http.StatusAccepted
+	register(s, api, op, handler)
+}
+
+func register[I, O any](s *Server, api huma.API, op huma.Operation, handler func(context.Context, caller, *I) (*O, error)) {
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		c, _ := ctx.Value(callerKey{}).(caller)
 		out, err := handler(ctx, c, in)
-		if err != nil {
-			return nil, webapp.Explain(c.r, s.Log, err)
+		if _, told := errors.AsType[huma.StatusError](err); err != nil && !told {
+			err = webapp.Explain(c.r, s.Log, err)
 		}
-		return out, nil
+		return out, err
 	})
 }
 
@@ -53,12 +64,11 @@ func (s *Server) operation(access Access, method, path, summary string) huma.Ope
 	s.routes = append(s.routes, Route{method, path, access})
 	op := huma.Operation{
 		OperationID: operationID(method, path), Method: method, Path: path, Summary: summary,
-		MaxBodyBytes: maxBody, Errors: []int{http.StatusBadRequest, http.StatusInternalServerError},
+		MaxBodyBytes: maxBody, BodyReadTimeout: bodyTimeout,
 		Middlewares: huma.Middlewares{s.authorize(access)},
 	}
 	if access != Public {
 		op.Security = []map[string][]string{{"session": {}}}
-		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden)
 	}
 	return op
 }

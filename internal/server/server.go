@@ -5,12 +5,14 @@ package server
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"time"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"mai/internal/account"
@@ -25,6 +27,9 @@ import (
 
 // maxBody bounds a request to /api, in bytes.
 const maxBody = 4 << 20
+
+// bodyTimeout is how long a request's body may take to arrive: a long message from a phone takes its time.
+const bodyTimeout = time.Minute
 
 // everyone is the team that all users are in.
 const everyone = "everyone"
@@ -91,6 +96,14 @@ func New(o Options) (*Server, error) {
 	s.chatRoutes(api)
 	s.streamRoutes(api)
 	s.usageRoutes(api)
+	describeNull(api.OpenAPI().Components.Schemas)
+	document, err := json.Marshal(api.OpenAPI())
+	if err != nil {
+		return nil, fmt.Errorf("describe the API: %w", err)
+	}
+	mux.Handle("GET /api/openapi.json", webapp.Serve(o.Log, func(w http.ResponseWriter, _ *http.Request) error {
+		return webapp.WriteJSON(w, http.StatusOK, json.RawMessage(document))
+	}))
 	mux.Handle("GET /health", webapp.Serve(o.Log, s.health))
 	mux.Handle("GET /ready", webapp.Serve(o.Log, s.ready))
 	gateway.New(o.Accounts, o.Meter, o.Trusted, o.Log).Register(mux)
@@ -108,16 +121,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 // Routes lists the operations of the API and who may call them.
 func (s *Server) Routes() []Route { return s.routes }
 
-func openAPI(version string) huma.Config {
-	c := huma.DefaultConfig("mAI", version)
-	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "/api/openapi", "", ""
-	c.CreateHooks = nil // no $schema links in replies
-	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"session": {Type: "http", Scheme: "bearer", Description: "The token of a sign-in. Browsers send it as a cookie."},
-	}
-	return c
-}
-
 // health says that the process serves and its database answers.
 func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 	if err := s.checkDatabase(r.Context()); err != nil {
@@ -128,8 +131,8 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) checkDatabase(ctx context.Context) error {
 	return s.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		var one int
-		return tx.Row(`SELECT 1 FROM users LIMIT 1`, nil, &one)
+		var registered int // 0 before the first registration
+		return tx.Row(`SELECT EXISTS (SELECT 1 FROM users)`, nil, &registered)
 	})
 }
 

@@ -188,9 +188,12 @@ func (s *Server) summary(ctx context.Context, _ caller, in *monthInput) (*body[s
 	if r.Recent, err = s.recent(ctx, month); err != nil {
 		return nil, err
 	}
-	ids := make([]string, 0, len(r.ByUser))
+	ids := make([]string, 0, len(r.ByUser)+len(r.Recent))
 	for _, u := range r.ByUser {
 		ids = append(ids, u.UserID)
+	}
+	for _, call := range r.Recent { // some cost nothing and are in no sum
+		ids = append(ids, call.UserID)
 	}
 	names, err := s.Accounts.Names(ctx, ids)
 	for i := range r.ByUser {
@@ -261,16 +264,21 @@ func newLedgerItem(in ledger.Intent) LedgerItem {
 	return item
 }
 
-// ledgerPage is how many intents are read at once for a CSV.
-const ledgerPage = 1000
+// csvPage is how many intents are read at once for a CSV.
+const csvPage = 1000
+
+// ledgerPage is a part of the list of all calls.
+type ledgerPage struct {
+	Items []LedgerItem `json:"items"`
+	Next  *string      `json:"next" doc:"after of the next page; null for the last"`
+}
 
 // ledgerRoute serves the intents with their charges, page by page or all as CSV.
 func (s *Server) ledgerRoute(api huma.API) {
 	op := s.operation(Admins, http.MethodGet, "/api/v1/usage/ledger", "Every call and its charge, oldest first")
-	schema := api.OpenAPI().Components.Schemas
-	op.Responses = map[string]*huma.Response{"200": {Description: "A page, or everything as CSV", Content: map[string]*huma.MediaType{
-		"application/json": {Schema: huma.SchemaFromType(schema, reflect.TypeFor[items[LedgerItem]]())}, "text/csv": {},
-	}}}
+	page := response(api, "A page, or everything as CSV", reflect.TypeFor[ledgerPage]())
+	page.Content["text/csv"] = &huma.MediaType{}
+	op.Responses = map[string]*huma.Response{"200": page}
 	huma.Register(api, op, func(ctx context.Context, in *ledgerInput) (*huma.StreamResponse, error) {
 		c, _ := ctx.Value(callerKey{}).(caller)
 		return &huma.StreamResponse{Body: func(huma.Context) {
@@ -290,10 +298,7 @@ func (s *Server) writePage(ctx context.Context, w http.ResponseWriter, in *ledge
 	if err != nil {
 		return err
 	}
-	page := struct {
-		Items []LedgerItem `json:"items"`
-		Next  *string      `json:"next"`
-	}{Items: make([]LedgerItem, len(list))}
+	page := ledgerPage{Items: make([]LedgerItem, len(list))}
 	for i, intent := range list {
 		page.Items[i] = newLedgerItem(intent)
 	}
@@ -311,7 +316,7 @@ func (s *Server) writeCSV(ctx context.Context, w http.ResponseWriter, in *ledger
 		return err
 	}
 	for after := in.After; ; {
-		list, err := s.Ledger.Intents(ctx, after, ledgerPage)
+		list, err := s.Ledger.Intents(ctx, after, csvPage)
 		if err != nil {
 			return err
 		}
@@ -324,7 +329,7 @@ func (s *Server) writeCSV(ctx context.Context, w http.ResponseWriter, in *ledger
 				return err
 			}
 		}
-		if out.Flush(); len(list) < ledgerPage || out.Error() != nil {
+		if out.Flush(); len(list) < csvPage || out.Error() != nil {
 			return out.Error()
 		}
 		after = list[len(list)-1].ID

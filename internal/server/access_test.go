@@ -1,0 +1,270 @@
+package server_test
+
+import (
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"mai/internal/account"
+	"mai/internal/server"
+)
+
+// object says whose thing a request is about.
+type object string
+
+const (
+	nothing  object = "nothing" // the route is not about a thing
+	own      object = "own"
+	anothers object = "another's"
+	missing  object = "missing"
+	mixed    object = "a part of one's other thing"
+)
+
+// actor is somebody in the matrix, and what the access of a route means for them.
+type actor struct {
+	name string
+	*client
+	role    account.Role // "" for nobody
+	session bool         // whether the proof is a live session
+	refused int          // status of whatever needs a right that the actor does not have
+}
+
+// allowed reports whether the actor has an access.
+func (a actor) allowed(access server.Access) bool {
+	rank := []server.Access{server.Public, server.Waiting, server.Users, server.Admins}
+	return access == server.Public || a.session && slices.Index(rank, access) <= slices.Index(rank, server.Access(a.role))
+}
+
+// cast is everybody of the matrix.
+func cast(r *rig) []actor {
+	admin := r.admin()
+	pending, a, b := r.user("pending", account.Pending), r.user("a", account.Member), r.user("b", account.Member)
+	disabled, keyed := r.user("disabled", account.Member), r.user("keyed", account.Member)
+	disabledKey := disabled.key()
+	admin.must(200, "PATCH", "/api/v1/users/"+disabled.id, map[string]any{"disabled": true})
+	return []actor{
+		{"nobody", r.nobody(), "", false, 401},
+		{"a made-up token", &client{rig: r, token: "mai_" + strings.Repeat("A", 52)}, "", false, 401},
+		{"pending", pending, account.Pending, true, 403},
+		{"user A", a, account.Member, true, 403},
+		{"user B", b, account.Member, true, 403},
+		{"admin", admin, account.Admin, true, 403},
+		{"a disabled user's session", disabled, "", false, 401},
+		{"a disabled user's API key", disabledKey, "", false, 401},
+		{"an API key", keyed.key(), account.Member, false, 403},
+	}
+}
+
+// objects are the cases of a route.
+func objects(method, path string) []object {
+	switch {
+	case strings.Contains(path, "/messages"), method == "PATCH" && path == "/api/v1/chats/{id}":
+		return []object{own, anothers, missing, mixed} // these name a part of a chat
+	case strings.HasPrefix(path, "/api/v1/users/{id}"):
+		return []object{own, missing}
+	case strings.Contains(path, "{id}"):
+		return []object{own, anothers, missing}
+	}
+	return []object{nothing}
+}
+
+// matrix holds what the cases are about.
+type matrix struct {
+	*rig
+	shared []chats // no request may change them
+	target string  // a user for admins to manage
+	calls  int
+}
+
+// chats are two chats of a person.
+type chats struct {
+	owner    *client
+	one, two answer
+}
+
+// TestAccess asks for every route as everybody about everything.
+func TestAccess(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{signUp: true})
+	actors := cast(r)
+	m := &matrix{rig: r, target: r.user("target", account.Member).id}
+	for _, a := range actors {
+		if a.allowed(server.Users) {
+			m.shared = append(m.shared, chats{a.client, a.ask(brief), a.ask(brief)})
+		}
+	}
+	before := m.messages()
+	for _, route := range r.server.Routes() {
+		for _, a := range actors {
+			for _, o := range objects(route.Method, route.Path) {
+				m.try(t, route, a, o)
+			}
+		}
+	}
+	m.gateway(t, actors)
+	if after := m.messages(); !reflect.DeepEqual(before, after) {
+		t.Errorf("what nobody else may touch was changed:\n%v\n%v", before, after)
+	}
+	t.Logf("%d requests", m.calls)
+}
+
+// messages is all that is in the shared chats.
+func (m *matrix) messages() (all []any) {
+	for _, c := range m.shared {
+		for _, a := range []answer{c.one, c.two} {
+			all = append(all, c.owner.must(200, "GET", "/api/v1/chats/"+a.chat, nil)["messages"])
+		}
+	}
+	return all
+}
+
+// try makes the request of one case and compares the status with what the access of the route says.
+func (m *matrix) try(t *testing.T, route server.Route, a actor, o object) {
+	if a.allowed(server.Waiting) && strings.HasSuffix(route.Path, "/signout") {
+		a.client = a.again()
+	}
+	path, body := m.request(route, a, o)
+	got := a.call(route.Method, path, body)
+	m.calls++
+	want := "2xx"
+	switch {
+	case !a.allowed(route.Access):
+		want = fmt.Sprint(a.refused)
+	case o != own && o != nothing:
+		want = "404"
+	}
+	if is := fmt.Sprint(got.status); is != want && (want != "2xx" || is[0] != '2') {
+		t.Errorf("%s %s as %s about %s: %s, want %s: %.300s", route.Method, route.Path, a.name, o, is, want, got.text)
+	}
+}
+
+// request is the path and the body of a case. What an actor without the right asks for exists, so that nothing but the
+// right is missing.
+func (m *matrix) request(route server.Route, a actor, o object) (path string, body any) {
+	mine, theirs := m.shared[0], m.shared[1]
+	if a.id == theirs.owner.id {
+		mine, theirs = theirs, mine
+	} else if i := slices.IndexFunc(m.shared, func(c chats) bool { return c.owner.id == a.id }); i >= 0 {
+		mine = m.shared[i]
+	}
+	about := theirs.one
+	switch {
+	case o == missing:
+		about = answer{uuid.NewString(), uuid.NewString(), uuid.NewString(), uuid.NewString()}
+	case o == mixed:
+		about = mine.one
+		about.reply = mine.two.reply
+	case o == own && a.allowed(server.Users) && route.Access == server.Users:
+		about = a.ask(brief)
+	}
+	id := about.chat
+	if strings.HasPrefix(route.Path, "/api/v1/runs/") {
+		id = about.run
+	}
+	if strings.HasPrefix(route.Path, "/api/v1/users/") && o == own {
+		id = m.target
+	}
+	path = strings.NewReplacer("{id}", id, "{message_id}", about.reply).Replace(route.Path)
+	return path, m.body(route, a, o, about)
+}
+
+// body is a request that is right but for what the case is about.
+func (m *matrix) body(route server.Route, a actor, o object, about answer) any {
+	switch route.Method + " " + route.Path {
+	case "POST /api/v1/auths/signup":
+		return map[string]any{"name": "New", "email": uuid.NewString() + "@example.com", "password": password}
+	case "POST /api/v1/auths/signin":
+		return map[string]any{"email": "b@example.com", "password": password}
+	case "POST /api/v1/auths/password":
+		return map[string]any{"current": password, "new": password}
+	case "POST /api/v1/users":
+		return map[string]any{"name": "New", "email": uuid.NewString() + "@example.com", "password": password, "role": "user"}
+	case "PATCH /api/v1/users/{id}":
+		return map[string]any{"name": "Renamed"}
+	case "POST /api/v1/users/{id}/password":
+		return map[string]any{"password": password}
+	case "POST /api/v1/connection/verify", "PUT /api/v1/connection":
+		return map[string]any{"base_url": m.upstream}
+	case "PUT /api/v1/budget":
+		return map[string]any{"limit": "100"}
+	case "PATCH /api/v1/chats/{id}":
+		if o == mixed {
+			return map[string]any{"current_id": about.reply}
+		}
+		return map[string]any{"title": "Renamed"}
+	case "POST /api/v1/chats/{id}/messages":
+		body := map[string]any{"message_id": uuid.NewString(), "reply_id": uuid.NewString(), "parent_id": about.reply, "content": brief, "model": model}
+		if o == anothers { // as the first message: the chat alone has to be refused
+			body["parent_id"] = nil
+		}
+		return body
+	case "POST /api/v1/chats/{id}/messages/{message_id}/regenerate":
+		return map[string]any{"reply_id": uuid.NewString()}
+	}
+	return nil
+}
+
+// gateway is the part of the matrix beside the API.
+func (m *matrix) gateway(t *testing.T, actors []actor) {
+	completion := map[string]any{"model": model, "messages": []any{map[string]any{"role": "user", "content": brief}}}
+	for _, c := range []struct {
+		method, path string
+		body         any
+		public       bool
+		found        int
+	}{
+		{"GET", "/health", nil, true, 200},
+		{"GET", "/ready", nil, true, 200},
+		{"GET", "/api/openapi.json", nil, true, 200},
+		{"GET", "/api/v1/nothing", nil, true, 404},
+		{"PUT", "/api/v1/auths/me", nil, true, 404},
+		{"GET", "/v1/models", nil, false, 200},
+		{"POST", "/v1/chat/completions", completion, false, 200},
+		{"POST", "/v1/embeddings", nil, false, 404},
+	} {
+		for _, a := range actors {
+			want := c.found
+			switch { // the gateway is what API keys are for
+			case c.public, a.role == account.Member, a.role == account.Admin:
+			case a.role == account.Pending:
+				want = http.StatusForbidden
+			default:
+				want = http.StatusUnauthorized
+			}
+			if got := a.call(c.method, c.path, c.body); got.status != want {
+				t.Errorf("%s %s as %s: %d, want %d: %s", c.method, c.path, a.name, got.status, want, got.text)
+			}
+			m.calls++
+		}
+	}
+}
+
+// TestRoutesAreTheDescription fails for an operation that is described without an access, and for one that has an
+// access and is not described.
+func TestRoutesAreTheDescription(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{})
+	var routes, described []string
+	for _, route := range r.server.Routes() {
+		routes = append(routes, route.Method+" "+route.Path)
+		op, _ := r.spec.operation(route.Method, route.Path)
+		if open := len(op.Security) == 0; open != (route.Access == server.Public) {
+			t.Errorf("%s %s is %s, and described as open: %v", route.Method, route.Path, route.Access, open)
+		}
+	}
+	for path, operations := range r.spec.Paths {
+		for method := range operations {
+			described = append(described, strings.ToUpper(method)+" "+path)
+		}
+	}
+	slices.Sort(routes)
+	slices.Sort(described)
+	if !slices.Equal(routes, described) {
+		t.Errorf("routes    %v\ndescribed %v", routes, described)
+	}
+}

@@ -1,0 +1,307 @@
+package server_test
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mai/internal/account"
+	"mai/internal/ledger"
+	"mai/internal/money"
+	"mai/internal/openrouter/sim"
+)
+
+// spend makes calls of three people and three models that end in every way a call can end, and returns the people.
+func spend(t *testing.T, r *rig) (admin *client, people []*client) {
+	t.Helper()
+	admin = r.admin()
+	people = []*client{admin, r.user("b", account.Member), r.user("c", account.Member).key()}
+	models := []string{model, "anthropic/claude-haiku-4.5", "deepseek/deepseek-v3.2"}
+	for i, c := range []struct {
+		directive string
+		status    int
+	}{
+		{`{"tokens":10}`, 200}, {`{"tokens":0}`, 200}, {`{"cost":"123456789e-10"}`, 200}, {`{"cost":"1e-12"}`, 200},
+		{`{"fault":"cost_string","tokens":7}`, 200}, {`{"fault":"no_generation_header","tokens":7}`, 200},
+		{`{"fault":"status:400"}`, 502}, {`{"fault":"status:429"}`, 503}, // free
+		{`{"fault":"no_cost","generation_404_ms":-1,"cost":"0.5"}`, 200},                   // pending for ever
+		{`{"fault":"drop_mid","generation_404_ms":-1}`, 502},                               // pending for ever
+		{`{"fault":"drop_before_headers"}`, 502}, {`{"fault":"drop_before_headers"}`, 502}, // unknown
+	} {
+		for j, who := range people {
+			if got := who.complete(models[(i+j)%len(models)], c.directive); got.status != c.status {
+				t.Errorf("%s: %d %s", c.directive, got.status, got.text)
+			}
+		}
+	}
+	return admin, people
+}
+
+// ledger walks the ledger page by page.
+func (c *client) ledger(limit int) (items []map[string]any) {
+	c.t.Helper()
+	for after := ""; ; {
+		page := c.must(200, "GET", fmt.Sprintf("/api/v1/usage/ledger?limit=%d&after=%s", limit, after), nil)
+		list, _ := page["items"].([]any)
+		for _, item := range list {
+			items = append(items, item.(map[string]any))
+		}
+		next, more := page["next"].(string)
+		if !more {
+			return items
+		}
+		if next != items[len(items)-1]["intent_id"] || len(list) != limit {
+			c.t.Fatalf("next is %s after %d items", next, len(list))
+		}
+		after = next
+	}
+}
+
+// ended waits until there are n calls and none of them runs.
+func (c *client) ended(n int) {
+	c.t.Helper()
+	running := func(item map[string]any) bool {
+		return slices.Contains([]any{"created", "sent", "headers", "streaming"}, item["state"])
+	}
+	for range 1000 {
+		if items := c.ledger(1000); len(items) == n && !slices.ContainsFunc(items, running) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	c.t.Fatalf("there are no %d calls that ended", n)
+}
+
+func TestLedgerPages(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{})
+	admin, people := spend(t, r)
+	const calls = 36
+	whole := admin.ledger(1000)
+	if len(whole) != calls {
+		t.Fatalf("%d calls", len(whole))
+	}
+	for _, limit := range []int{1, 5, calls, calls - 1} {
+		if paged := admin.ledger(limit); fmt.Sprint(paged) != fmt.Sprint(whole) {
+			t.Errorf("pages of %d are not the whole", limit)
+		}
+	}
+	got := admin.call("GET", "/api/v1/usage/ledger?format=csv", nil)
+	rows, err := csv.NewReader(strings.NewReader(got.text)).ReadAll()
+	if err != nil || len(rows) != calls+1 || !strings.HasPrefix(got.header.Get("Content-Type"), "text/csv") {
+		t.Fatalf("%v, %d rows, %v", err, len(rows), got.header)
+	}
+	ids, perUser := map[any]bool{}, map[any]int{}
+	for i, row := range rows[1:] {
+		item := whole[i]
+		ids[item["intent_id"]] = true
+		perUser[item["user_id"]]++
+		for column, name := range rows[0] {
+			want := item[name]
+			if want == nil {
+				want = ""
+			}
+			if row[column] != want {
+				t.Errorf("row %d: %s is %q, in JSON %v", i, name, row[column], want)
+			}
+		}
+		if len(rows[0]) != len(item) {
+			t.Errorf("the columns are %v", rows[0])
+		}
+	}
+	if len(ids) != calls {
+		t.Errorf("%d different calls", len(ids))
+	}
+	for _, who := range people {
+		if perUser[who.id] != calls/len(people) {
+			t.Errorf("%d calls of %s", perUser[who.id], who.email)
+		}
+	}
+	r.sameAsBill(whole)
+}
+
+// sameAsBill compares every settled call with the simulator's bill.
+func (r *rig) sameAsBill(items []map[string]any) {
+	r.t.Helper()
+	bill := map[any]sim.BillLine{}
+	for _, line := range r.sim.Bill() {
+		bill[line.ID] = line
+	}
+	settled := 0
+	for _, item := range items {
+		if item["state"] != "settled" {
+			continue
+		}
+		settled++
+		cost, err := money.Parse(bill[item["generation_id"]].Cost)
+		if err != nil {
+			r.t.Fatalf("%v: %v", item, err)
+		}
+		charge, err := money.Markup(markup).Charge(cost)
+		if err != nil || charge.String() != item["charge"] {
+			r.t.Errorf("%v, billed %s: %v", item, cost, err)
+		}
+	}
+	if settled == 0 {
+		r.t.Error("nothing is settled")
+	}
+}
+
+func amount(t *testing.T, v any) money.Amount {
+	t.Helper()
+	text, _ := v.(string)
+	a, err := money.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// TestSums holds all sums of the usage page against each other and against the ledger.
+func TestSums(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{})
+	admin, _ := spend(t, r)
+	admin.ask(brief)
+	admin.ended(38) // the answer and, some time later, the title
+	summary := admin.must(200, "GET", "/api/v1/usage/summary", nil)
+	total := summary["total"].(map[string]any)
+	for _, group := range []string{"days", "by_user", "by_model"} {
+		sum, requests := money.Amount(0), int64(0)
+		for _, row := range summary[group].([]any) {
+			n, err := row.(map[string]any)["requests"].(json.Number).Int64()
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum, requests = sum+amount(t, row.(map[string]any)["charge"]), requests+n
+		}
+		if sum.String() != total["charge"] || fmt.Sprint(requests) != fmt.Sprint(total["requests"]) {
+			t.Errorf("Σ %s is %s in %d requests, the total %v in %v", group, sum, requests, total["charge"], total["requests"])
+		}
+	}
+	if fmt.Sprint(summary["today"]) != fmt.Sprint(total) || len(summary["days"].([]any)) != time.Now().UTC().Day() {
+		t.Errorf("today %v, total %v, %d days", summary["today"], total, len(summary["days"].([]any)))
+	}
+	charged, byState := money.Amount(0), map[any]money.Amount{}
+	for _, item := range admin.ledger(1000) {
+		if item["charge"] != nil {
+			charged += amount(t, item["charge"])
+		}
+	}
+	var states []string
+	counts := map[string]string{}
+	for _, row := range admin.must(200, "GET", "/api/v1/usage/accuracy", nil)["states"].([]any) {
+		state := row.(map[string]any)
+		states = append(states, state["state"].(string))
+		counts[state["state"].(string)] = fmt.Sprint(state["count"])
+		byState[state["state"]] = amount(t, state["at_most"])
+		charged -= amount(t, state["charge"])
+	}
+	if charged != 0 {
+		t.Errorf("accuracy and ledger differ by %s", charged)
+	}
+	want := []string{"created", "sent", "headers", "streaming", "settled", "free", "pending", "unknown"}
+	if !slices.Equal(states, want) {
+		t.Errorf("states %v", states)
+	}
+	if counts["free"] != "6" || counts["pending"] != "6" || counts["unknown"] != "6" || byState["pending"] == 0 || byState["settled"] != 0 {
+		t.Errorf("%v, at most %v", counts, byState)
+	}
+	budget := admin.must(200, "GET", "/api/v1/budget", nil)
+	if budget["spent"] != total["charge"] || budget["held"] != byState["pending"].String() || !maps.Equal(budget, summary["budget"].(map[string]any)) {
+		t.Errorf("%v", budget)
+	}
+	recent := summary["recent"].([]any)
+	for _, row := range recent {
+		if name, _ := row.(map[string]any)["user_name"].(string); name == "" {
+			t.Errorf("nobody's call: %v", row)
+		}
+	}
+	perUser := money.Amount(0)
+	for _, row := range admin.must(200, "GET", "/api/v1/users", nil)["items"].([]any) {
+		perUser += amount(t, row.(map[string]any)["charge_month"])
+	}
+	if perUser.String() != total["charge"] {
+		t.Errorf("the list of users adds up to %s", perUser)
+	}
+}
+
+// TestNamesOfFreeCalls has somebody whose only call cost nothing: they are in no sum, and still have a name.
+func TestNamesOfFreeCalls(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{})
+	admin := r.admin()
+	r.user("b", account.Member).complete(model, `{"fault":"status:400"}`)
+	summary := admin.must(200, "GET", "/api/v1/usage/summary", nil)
+	if row := summary["recent"].([]any)[0].(map[string]any); row["user_name"] != "b" || row["state"] != "free" || row["kind"] != "api" {
+		t.Errorf("%v", row)
+	}
+}
+
+// TestNoCost looks through everything that anybody of the client is told, for what OpenRouter took.
+func TestNoCost(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{})
+	admin, _ := spend(t, r)
+	const directive = `[[sim: {"tokens": 3, "cost": "123456789e-10", "delay_ms": 1}]]`
+	a := admin.ask(strings.Repeat("A question that fills the title. ", 3) + directive)
+	stream := admin.finish(a.run)
+	for _, path := range []string{"/api/v1/chats", "/api/v1/chats/" + a.chat, "/api/v1/models", "/v1/models", "/api/v1/users", "/api/v1/budget",
+		"/api/v1/usage/summary", "/api/v1/usage/ledger", "/api/v1/usage/ledger?format=csv", "/api/v1/usage/accuracy", "/api/v1/connection"} {
+		if got := admin.call("GET", path, nil); got.status != http.StatusOK {
+			t.Errorf("%s: %d", path, got.status)
+		}
+	}
+	conversation := admin.must(200, "GET", "/api/v1/chats/"+a.chat, nil)
+	answer := conversation["messages"].([]any)[1].(map[string]any)
+	if charge := answer["charge"].(map[string]any); charge["amount"] != "0.01604938257" || charge["state"] != "settled" {
+		t.Errorf("%v", charge)
+	}
+	texts := []string{stream}
+	for _, got := range r.replies {
+		texts = append(texts, got.text)
+	}
+	for _, text := range texts {
+		text = strings.ToLower(strings.ReplaceAll(text, strings.ReplaceAll(directive, `"`, `\"`), "")) // the question itself
+		for _, secret := range []string{"123456789", "cost_details", "upstream_inference", "markup", "margin", "is_byok"} {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s in %.300s", secret, text)
+			}
+		}
+		if strings.Contains(text, `"cost"`) && !strings.Contains(text, `"cost":0`) {
+			t.Errorf("a cost in %.300s", text)
+		}
+	}
+}
+
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{})
+	admin := r.admin()
+	for _, c := range []struct {
+		body   string
+		status int
+		limit  any
+	}{
+		{`{"limit":"100"}`, 200, "100"}, {`{"limit":"49.90"}`, 200, "49.9"}, {`{"limit":"0"}`, 200, "0"}, {`{"limit":null}`, 200, nil},
+		{`{"limit":"12.5"}`, 200, "12.5"},
+		{`{"limit":"-1"}`, 400, "12.5"}, {`{"limit":""}`, 400, "12.5"}, {`{"limit":"a lot"}`, 400, "12.5"}, {`{"limit":"1,5"}`, 400, "12.5"},
+		{`{"limit":"NaN"}`, 400, "12.5"}, {`{"limit":"99999999999999999999"}`, 400, "12.5"}, {`{"limit":"1e999999999"}`, 400, "12.5"},
+		{`{"limit":100}`, 422, "12.5"}, {`{}`, 422, "12.5"}, {`{"limit":"1","currency":"EUR"}`, 422, "12.5"},
+	} {
+		got := admin.must(c.status, "PUT", "/api/v1/budget", c.body)
+		if detail, _ := got["detail"].(string); c.status != 200 && !strings.Contains(detail, "budget") && !strings.Contains(detail, "field") {
+			t.Errorf("%s: %v", c.body, got)
+		}
+		is := admin.must(200, "GET", "/api/v1/budget", nil)
+		if is["limit"] != c.limit || is["remaining"] != c.limit || is["period"] != ledger.Period(time.Now()) {
+			t.Errorf("%s: %v", c.body, is)
+		}
+	}
+}
