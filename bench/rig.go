@@ -74,6 +74,7 @@ func (r *rig) start(ctx context.Context) (floor, mai target, err error) {
 func (r *rig) run(ctx context.Context, env []string, name string, args ...string) (*process, string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env, cmd.Stderr = append(os.Environ(), env...), os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // when we are killed ourselves
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
