@@ -17,6 +17,7 @@ import (
 var version = "dev"
 
 func main() {
+	syscall.Umask(0o077) // what an instance writes is for its own user
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // who asks twice does not want to wait for what runs

@@ -106,11 +106,17 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	if err != nil {
 		return err
 	}
-	return listen(ctx, config, log, handler, calls, h.started)
+	return listen(ctx, config, log, handler, func(ctx context.Context) {
+		calls.Drain(ctx)
+		chats.Close() // also tells the readers of answers that they have ended
+	}, h.started)
 }
 
+// readersTime is how long readers may take to receive the end of what they read, when the server stops.
+const readersTime = 2 * time.Second
+
 // listen serves requests until ctx ends, drains, and returns when no request is being answered any more.
-func listen(ctx context.Context, config Config, log *slog.Logger, handler http.Handler, calls *meter.Meter, started func(net.Addr)) error {
+func listen(ctx context.Context, config Config, log *slog.Logger, handler http.Handler, drain func(context.Context), started func(net.Addr)) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", config.Addr)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", config.Addr, err)
@@ -136,11 +142,18 @@ func listen(ctx context.Context, config Config, log *slog.Logger, handler http.H
 	case <-ctx.Done():
 	}
 	log.Info("stopping", "drain", config.DrainTimeout.String())
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), config.DrainTimeout)
+	within(ctx, config.DrainTimeout, drain)
+	within(ctx, readersTime, func(ctx context.Context) { err = srv.Shutdown(ctx) })
+	if err != nil {
+		endRequests() // answers that did not finish in time
+		within(ctx, 10*time.Second, func(ctx context.Context) { err = srv.Shutdown(ctx) })
+	}
+	return err
+}
+
+// within calls fn with a context that lasts for a time, though ctx has ended.
+func within(ctx context.Context, time time.Duration, fn func(context.Context)) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time)
 	defer cancel()
-	calls.Drain(drain)
-	endRequests() // streams that follow and answers that did not finish in time
-	closing, cancelClosing := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancelClosing()
-	return srv.Shutdown(closing)
+	fn(ctx)
 }

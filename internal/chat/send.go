@@ -44,6 +44,8 @@ type turn struct {
 	replyID string
 	model   string
 	history []json.RawMessage
+	// check refuses the turn before anything is reserved.
+	check func(tx *sqldb.Tx) error
 	// store writes what the turn adds besides the run, and returns the assistant message that the run writes.
 	store func(tx *sqldb.Tx) (Message, error)
 }
@@ -68,6 +70,12 @@ func (c *Chats) Send(ctx context.Context, s Sender, d Draft) (Started, error) {
 	var user Message
 	started, err := c.begin(ctx, turn{
 		sender: s, chatID: d.ChatID, replyID: d.ReplyID, model: d.Model, history: append(history, wireMessage("user", d.Content)),
+		check: func(tx *sqldb.Tx) error {
+			if err := vacant(tx, d.MessageID, errSent); err != nil {
+				return err
+			}
+			return vacant(tx, d.ReplyID, errTaken)
+		},
 		store: func(tx *sqldb.Tx) (Message, error) {
 			if err := putChat(tx, s.UserID, d.ChatID, firstTitle(d.Content)); err != nil {
 				return Message{}, err
@@ -80,12 +88,8 @@ func (c *Chats) Send(ctx context.Context, s Sender, d Draft) (Started, error) {
 			return reply, putMessage(tx, d.ChatID, reply)
 		},
 	})
-	if sqldb.IsUnique(err) { // sent twice at the same moment
-		earlier, err := c.sent(ctx, s, d)
-		if errors.Is(err, sqldb.ErrNoRows) {
-			err = errTaken
-		}
-		return earlier, err
+	if errors.Is(err, errSent) { // at the same moment
+		return c.sent(ctx, s, d)
 	}
 	started.User = &user
 	return started, err
@@ -128,15 +132,12 @@ func (c *Chats) Regenerate(ctx context.Context, s Sender, chatID, messageID, rep
 	if err != nil {
 		return Started{}, err
 	}
-	started, err := c.begin(ctx, turn{sender: s, chatID: chatID, replyID: replyID, model: model, history: history,
+	return c.begin(ctx, turn{sender: s, chatID: chatID, replyID: replyID, model: model, history: history,
+		check: func(tx *sqldb.Tx) error { return vacant(tx, replyID, errTaken) },
 		store: func(tx *sqldb.Tx) (Message, error) {
 			reply := Message{ID: replyID, ParentID: old.ParentID, Role: "assistant", Model: model, CreatedAt: tx.Now.UTC()}
 			return reply, putMessage(tx, chatID, reply)
 		}})
-	if sqldb.IsUnique(err) {
-		err = errTaken
-	}
-	return started, err
 }
 
 // Continue starts a run that goes on writing an assistant message which was cut, stopped or interrupted.
@@ -154,7 +155,8 @@ func (c *Chats) Continue(ctx context.Context, s Sender, chatID, messageID string
 	}
 	history = append(history, wireMessage("user", "Your last message was cut off. Continue it exactly where it ended, in its language and format. Repeat nothing and add no introduction."))
 	return c.begin(ctx, turn{sender: s, chatID: chatID, replyID: messageID, model: old.Model, history: history,
-		store: func(tx *sqldb.Tx) (Message, error) { return old, unchanged(tx, old) }})
+		check: func(tx *sqldb.Tx) error { return idle(tx, old) },
+		store: func(*sqldb.Tx) (Message, error) { return old, nil }})
 }
 
 // begin reserves and stores a turn in one transaction, then starts its run.
@@ -166,7 +168,7 @@ func (c *Chats) begin(ctx context.Context, t turn) (Started, error) {
 	runID := uuid.NewString()
 	var reply Message
 	err = c.db.Write(ctx, func(tx *sqldb.Tx) error {
-		if err := idle(tx, t.chatID, t.replyID); err != nil {
+		if err := t.check(tx); err != nil {
 			return err
 		}
 		if err := c.meter.Reserve(tx, call); err != nil {

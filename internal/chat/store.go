@@ -14,6 +14,7 @@ import (
 
 var (
 	errNamed   = errors.New("the chat has a title already")
+	errSent    = errors.New("the message was sent already")
 	errNoChat  = fault.New(fault.NotFound, "This chat does not exist or was deleted.")
 	errNoReply = fault.New(fault.NotFound, "This answer does not exist or was deleted.")
 	errTaken   = fault.New(fault.Conflict, "An answer with this reply_id exists already. Load the chat again.")
@@ -307,25 +308,31 @@ func putRun(tx *sqldb.Tx, userID, chatID string, m Message, intentID string) err
 	return err
 }
 
-// idle makes sure that no other run is writing the message.
-func idle(tx *sqldb.Tx, chatID, messageID string) error {
-	var id string
-	err := tx.Row(`SELECT id FROM runs WHERE message_id = $1 AND chat_id = $2 AND state = 'running'`, []any{messageID, chatID}, &id)
-	if errors.Is(err, sqldb.ErrNoRows) {
+// vacant makes sure that no message has the id, and fails with taken when one has.
+func vacant(tx *sqldb.Tx, id string, taken error) error {
+	err := tx.Row(`SELECT id FROM messages WHERE id = $1`, []any{id}, &id)
+	switch {
+	case errors.Is(err, sqldb.ErrNoRows):
 		return nil
-	}
-	if err == nil {
-		err = fault.New(fault.Conflict, "This answer is still being written. Wait for it, or stop it.")
+	case err == nil:
+		return taken
 	}
 	return err
 }
 
-// unchanged makes sure that no other run has written the message since it was read.
-func unchanged(tx *sqldb.Tx, m Message) error {
+// idle makes sure that no other run is writing the message, or has written it since it was read.
+func idle(tx *sqldb.Tx, m Message) error {
 	var content string
-	err := tx.Row(`SELECT content FROM messages WHERE id = $1`, []any{m.ID}, &content)
-	if err == nil && content != m.Content {
-		err = fault.New(fault.Conflict, "This answer was continued meanwhile. Load the chat again.")
+	var running bool
+	err := tx.Row(`SELECT content, EXISTS (SELECT 1 FROM runs WHERE message_id = $1 AND state = 'running') FROM messages WHERE id = $1`,
+		[]any{m.ID}, &content, &running)
+	switch {
+	case errors.Is(err, sqldb.ErrNoRows):
+		return errNoReply
+	case err == nil && running:
+		return fault.New(fault.Conflict, "This answer is still being written. Wait for it, or stop it.")
+	case err == nil && content != m.Content:
+		return fault.New(fault.Conflict, "This answer was continued meanwhile. Load the chat again.")
 	}
 	return err
 }

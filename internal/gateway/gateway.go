@@ -186,6 +186,9 @@ func reply(r openai.Reply, charge *money.Amount) ([]byte, error) {
 func (g *Gateway) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, call *meter.Call) {
 	out := &streamWriter{w: w, control: http.NewResponseController(w)}
 	result := g.meter.Run(ctx, call, meter.Sink{Part: func(part openai.Reply, charge *money.Amount) {
+		if part.Error != nil {
+			return // it is told once, in our words, when the call has ended
+		}
 		data, err := reply(part, charge)
 		if err != nil {
 			g.log.Error("a part of an answer could not be written", "err", err)

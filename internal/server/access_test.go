@@ -244,6 +244,26 @@ func (m *matrix) gateway(t *testing.T, actors []actor) {
 	}
 }
 
+// TestWhoMayDoWhat says by address what access a route must have, so that a slip beside a route is noticed.
+func TestWhoMayDoWhat(t *testing.T) {
+	t.Parallel()
+	for _, route := range start(t, settings{}).server.Routes() {
+		path := strings.TrimPrefix(route.Path, "/api/v1")
+		want := server.Users
+		switch {
+		case slices.Contains([]string{"/instance", "/auths/signup", "/auths/signin"}, path):
+			want = server.Public
+		case slices.Contains([]string{"/auths/me", "/auths/signout", "/auths/password"}, path):
+			want = server.Waiting
+		case slices.ContainsFunc([]string{"/users", "/connection", "/budget", "/usage"}, func(p string) bool { return strings.HasPrefix(path, p) }):
+			want = server.Admins
+		}
+		if route.Access != want {
+			t.Errorf("%s %s is for %s, not for %s", route.Method, route.Path, route.Access, want)
+		}
+	}
+}
+
 // TestRoutesAreTheDescription fails for an operation that is described without an access, and for one that has an
 // access and is not described.
 func TestRoutesAreTheDescription(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"mai/internal/account"
 	"mai/internal/openrouter/sim"
 )
 
@@ -130,7 +129,7 @@ func TestReady(t *testing.T) {
 func TestAPIKey(t *testing.T) {
 	t.Parallel()
 	r := start(t, settings{})
-	user := r.user("user", account.Member)
+	user := r.admin()
 	make := func() *client {
 		key, _ := user.must(200, "POST", "/api/v1/auths/api_key", nil)["api_key"].(string)
 		return &client{rig: r, token: key}

@@ -26,7 +26,7 @@ func TestFirstRegistration(t *testing.T) {
 		signUp bool
 		people int
 		others int // what all but one get
-	}{{"sign-up closed", false, 50, http.StatusForbidden}, {"sign-up open", true, 10, http.StatusOK}} {
+	}{{"sign-up closed", false, 50, http.StatusForbidden}, {"sign-up open", true, 5, http.StatusOK}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			r := start(t, settings{signUp: c.signUp})

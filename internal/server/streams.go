@@ -53,9 +53,11 @@ func (s *Server) serveEvents(ctx context.Context, c caller, produce producer) er
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	events, ended := make(chan event), make(chan error, 1)
+	events := make(chan event)
+	var failed error // of the producer; known when events is closed
 	go func() {
-		ended <- produce(ctx, func(e event) error {
+		defer close(events)
+		failed = produce(ctx, func(e event) error {
 			select {
 			case events <- e:
 				return nil
@@ -64,24 +66,27 @@ func (s *Server) serveEvents(ctx context.Context, c caller, produce producer) er
 			}
 		})
 	}()
-	err = s.writeEvents(ctx, c.Identity, out, events, ended)
+	err = s.writeEvents(ctx, c.Identity, out, events)
 	cancel()
-	if err != nil { // the producer is still running
-		<-ended
+	for range events { // until the producer has ended
+	}
+	if err == nil {
+		err = failed
 	}
 	return err
 }
 
 // writeEvents returns nil when the producer ended, and an error when the stream has to end before it.
-func (s *Server) writeEvents(ctx context.Context, id account.Identity, out *webapp.Events, events <-chan event, ended <-chan error) (err error) {
+func (s *Server) writeEvents(ctx context.Context, id account.Identity, out *webapp.Events, events <-chan event) (err error) {
 	beat := time.NewTicker(webapp.HeartbeatEvery)
 	defer beat.Stop()
 	for err == nil {
 		select {
-		case e := <-events:
+		case e, more := <-events:
+			if !more {
+				return nil
+			}
 			err = out.Send(e.name, e.id, e.data)
-		case <-ended:
-			return nil
 		case <-beat.C:
 			err = out.Heartbeat()
 		case <-id.Changed():

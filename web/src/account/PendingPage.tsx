@@ -12,7 +12,7 @@ export function PendingPage() {
   useQuery({ ...meQuery, refetchInterval: 10_000 })
   return (
     <div className="center-page">
-      <main className="auth-form">
+      <main className="auth-form" id="main">
         <AuthBrand name={instance?.name ?? 'mAI'} />
         <h1>
           <Trans>Your account waits for approval</Trans>

@@ -109,7 +109,7 @@ export function SetupPage() {
     }
   }
   const body = (
-    <main className="setup-form">
+    <main className="setup-form" id="main">
       <form className="auth-form" onSubmit={submit} noValidate>
         <AuthBrand name={instance.name} />
         <div>

@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { Link } from 'wouter'
 import './auth.css'
-import { post } from '../api/client'
+import { ApiError, post } from '../api/client'
 import { instanceQuery } from '../api/queries'
 import { enterSession } from '../api/session'
 import type { Session } from '../api/types'
@@ -29,7 +29,8 @@ export function SignInPage() {
       await post<Session>('/auths/signin', credentials)
       await enterSession()
     } catch (cause) {
-      setError(errorText(cause))
+      const wrong = cause instanceof ApiError && cause.code === 'unauthenticated'
+      setError(wrong ? t`The e-mail or the password is wrong. An admin can reset your password.` : errorText(cause))
       setBusy(false)
     }
   }
@@ -40,7 +41,7 @@ export function SignInPage() {
   const demo = instance.demo ? instance.demo_login : undefined
   return (
     <div className="center-page">
-      <main style={{ width: '100%', maxWidth: 384 }}>
+      <main id="main" style={{ width: '100%', maxWidth: 384 }}>
         <form className="auth-form" onSubmit={submit} noValidate>
           <AuthBrand name={instance.name} />
           <h1>

@@ -75,7 +75,7 @@ function Actions(props: {
   const { user, self, onChange, onAsk } = props
   const { t } = useLingui()
   return (
-    <Menu position="bottom-end" offset={4} transitionProps={{ duration: 160 }}>
+    <Menu position="bottom-end" offset={4} transitionProps={{ duration: 160 }} withInitialFocusPlaceholder={false}>
       <Menu.Target>
         <IconButton label={t`More for ${user.name}`} icon={IconDots} small />
       </Menu.Target>

@@ -25,10 +25,12 @@ export function VerifyResult({ result, at }: { result: Verification; at: Date })
   const { t } = useLingui()
   const f = useFormat()
   const title = useTitle(result.problem)
+  // The server's message is English. Its first sentence says what the title says in the page's language.
+  const [, more] = /^[^.]*\.\s*([\s\S]*)$/.exec(result.message) ?? []
   if (!result.ok) {
     return (
       <Note tone="bad" title={title}>
-        {result.message} <Trans>Nothing was saved.</Trans>
+        {f.locale === 'en' && more} <Trans>Nothing was saved.</Trans>
         {result.reply && (
           <details>
             <summary>

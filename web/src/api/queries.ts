@@ -63,6 +63,9 @@ export const chatQuery = (id: string) =>
     // Live text comes by events; a refetch happens on mount and after the line was lost.
     staleTime: 0,
     refetchOnWindowFocus: false,
+    // A charge that OpenRouter has not told yet is told later.
+    refetchInterval: (query) =>
+      query.state.data?.messages.some((m) => m.charge?.state === 'pending') ? 30_000 : false,
   })
 
 export const apiKeyQuery = queryOptions({

@@ -25,7 +25,13 @@ function Person() {
   const { data: me } = useQuery(meQuery)
   if (!me) return null
   return (
-    <Menu position="top-start" offset={4} width="target" transitionProps={{ duration: 160 }}>
+    <Menu
+      position="top-start"
+      offset={4}
+      width="target"
+      transitionProps={{ duration: 160 }}
+      withInitialFocusPlaceholder={false}
+    >
       <Menu.Target>
         <button type="button" className="nav person">
           <span className="avatar" aria-hidden="true">
@@ -109,7 +115,7 @@ export function Shell({ children }: { children: ReactNode }) {
     [hidden],
   )
   const side = (inDrawer: boolean) => (
-    <div className="side">
+    <aside className="side" aria-label={t`Sidebar`}>
       <div className="brand">
         <Logo />
         <span className="ellipsis space">{instance?.name}</span>
@@ -129,7 +135,7 @@ export function Shell({ children }: { children: ReactNode }) {
           <Person />
         </ChatList>
       )}
-    </div>
+    </aside>
   )
   const showSide = inSettings || !hidden
   return (
@@ -153,7 +159,7 @@ export function Shell({ children }: { children: ReactNode }) {
         className="nav-drawer"
         transitionProps={{ duration: 240 }}
         overlayProps={{ backgroundOpacity: 1, color: 'transparent' }}
-        aria-label={t`Menu`}
+        attributes={{ content: { 'aria-label': t`Menu` } }}
       >
         {side(true)}
       </Drawer>

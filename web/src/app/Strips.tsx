@@ -1,9 +1,9 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { IconLockOpen, IconWifiOff, IconX } from '@tabler/icons-react'
-import { useQuery } from '@tanstack/react-query'
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useLineLost } from '../api/line'
-import { instanceQuery } from '../api/queries'
+import { chatsQuery, instanceQuery } from '../api/queries'
 import { Glyph, IconButton } from '../ui/Button'
 
 const key = 'mai.plain-http-seen'
@@ -21,6 +21,8 @@ export function Strips() {
   const { t } = useLingui()
   const { data: instance } = useQuery(instanceQuery)
   const lost = useLineLost()
+  const { data: chats } = useInfiniteQuery(chatsQuery)
+  const answering = chats?.pages.some((page) => page.items.some((row) => row.running))
   const [dismissed, setDismissed] = useState(wasDismissed)
   const dismiss = () => {
     setDismissed(true)
@@ -49,7 +51,11 @@ export function Strips() {
           <div className="strip warn">
             <Glyph icon={IconWifiOff} small />
             <span>
-              <Trans>Connection lost. The answer goes on; you will see it when you are back.</Trans>
+              {answering ? (
+                <Trans>Connection lost. The answer goes on; you will see it when you are back.</Trans>
+              ) : (
+                <Trans>Connection lost. Trying to reconnect.</Trans>
+              )}
             </span>
           </div>
         )}

@@ -15,7 +15,7 @@ const allowed: Record<string, string[]> = {
   usage: ['api', 'ui'],
   app: ['api', 'ui', 'account', 'admin', 'chat', 'settings', 'usage'],
 }
-const files = globSync('**/*.{ts,tsx}', { cwd: src }).filter((file) => file.includes('/'))
+const files = globSync('**/*.{ts,tsx,css}', { cwd: src }).filter((file) => file.includes('/'))
 
 it('a feature imports ui and api, never another feature', () => {
   const wrong: string[] = []

@@ -6,6 +6,7 @@ import { modelsQuery } from '../api/queries'
 import type { Message } from '../api/types'
 import { Button, Glyph, IconButton } from '../ui/Button'
 import { CopyButton } from '../ui/CopyButton'
+import { useDetail } from '../ui/errors'
 import { useFormat } from '../ui/format'
 import { Note } from '../ui/Note'
 import { modelLetter } from '../ui/people'
@@ -39,6 +40,7 @@ function Reasoning({ text, thinking }: { text: string; thinking: boolean }) {
 /** What became of an answer that is not simply done, and what can be done about it. */
 function Outcome(props: { message: Message; last: boolean; onContinue: () => void; onRetry: () => void }) {
   const { run } = props.message
+  const detail = useDetail()
   const more = props.last && (
     <Button size="small" icon={IconPlayerPlay} onClick={props.onContinue}>
       <Trans>Continue</Trans>
@@ -48,8 +50,10 @@ function Outcome(props: { message: Message; last: boolean; onContinue: () => voi
   if (run.state === 'failed') {
     return (
       <Note tone="bad">
-        <div className="row" style={{ alignItems: 'flex-start' }}>
-          <span className="space">{run.error?.detail || <Trans>The answer failed.</Trans>}</span>
+        <div className="row">
+          <span className="space">
+            {run.error ? detail(run.error.code, run.error.detail) : <Trans>The answer failed.</Trans>}
+          </span>
           <Button size="small" icon={IconRefresh} onClick={props.onRetry}>
             <Trans>Retry</Trans>
           </Button>
@@ -96,12 +100,12 @@ export const AssistantMessage = memo(function AssistantMessage(props: Props) {
   const took = run?.ended_at ? Date.parse(run.ended_at) - Date.parse(run.started_at) : null
   return (
     <article className="answer" aria-label={t`Answer by ${name}`} aria-busy={running}>
-      <div className="who">
+      <h2 className="who">
         <span className="mark" aria-hidden="true">
           {modelLetter(name)}
         </span>
         {name}
-      </div>
+      </h2>
       {reasoning && <Reasoning text={reasoning} thinking={running && !text} />}
       {text ? (
         <Suspense fallback={<div style={{ whiteSpace: 'pre-wrap' }}>{text}</div>}>

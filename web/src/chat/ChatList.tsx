@@ -6,6 +6,7 @@ import { type ReactNode, useEffect, useRef, useState } from 'react'
 import { Link, useLocation } from 'wouter'
 import { navigate } from 'wouter/use-browser-location'
 import './chat.css'
+import './lists.css'
 import { chatsQuery } from '../api/queries'
 import type { ChatRow } from '../api/types'
 import { Glyph, IconButton } from '../ui/Button'
@@ -116,7 +117,13 @@ function Row({ row, current }: { row: ChatRow; current: boolean }) {
           </span>
         )}
       </Link>
-      <Menu position="bottom-end" offset={4} withinPortal transitionProps={{ duration: 160 }}>
+      <Menu
+        position="bottom-end"
+        offset={4}
+        withinPortal
+        transitionProps={{ duration: 160 }}
+        withInitialFocusPlaceholder={false}
+      >
         <Menu.Target>
           <IconButton className="more" label={t`More for ${title}`} icon={IconDots} small />
         </Menu.Target>

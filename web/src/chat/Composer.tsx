@@ -126,7 +126,7 @@ export function Composer({ chatId, placeholder, running, disabled, foot, onSend 
             onKeyDown={onKey}
           />
           <div className="composer-foot">
-            {foot}
+            {!running && foot}
             <span className="space" />
             {running ? (
               <>

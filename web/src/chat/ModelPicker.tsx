@@ -88,7 +88,8 @@ function List({ models, value, onChoose }: { models: Model[]; value: string; onC
           <Trans>per 1M tokens, in / out</Trans>
         </span>
       </div>
-      <div className="picker-list" ref={scroller} tabIndex={-1}>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
+      <div className="picker-list" ref={scroller} tabIndex={0}>
         <div
           id={listId}
           role="listbox"

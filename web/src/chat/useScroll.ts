@@ -40,6 +40,7 @@ export function useScroll(scroller: RefObject<HTMLElement | null>, height: numbe
     let touchY = 0
     let dragging = false
     let last = el.scrollTop
+    let lastHeight = el.scrollHeight
     const release = () => {
       if (el.scrollHeight > el.clientHeight + nearEnd) set(false)
     }
@@ -60,9 +61,12 @@ export function useScroll(scroller: RefObject<HTMLElement | null>, height: numbe
     }
     const onScroll = () => {
       const gap = el.scrollHeight - el.scrollTop - el.clientHeight
-      if (dragging && el.scrollTop < last) release()
+      // Moving up without the content getting shorter is never our doing: focus went to something further up, or find did.
+      const moved = el.scrollTop < last && gap > nearEnd && el.scrollHeight >= lastHeight
+      if (moved || (dragging && el.scrollTop < last)) release()
       else if (!following.current && el.scrollTop > last && gap <= nearEnd) set(true)
       last = el.scrollTop
+      lastHeight = el.scrollHeight
     }
     // A smaller window (a phone's keyboard) must not hide the end.
     const resized = new ResizeObserver(() => following.current && toEnd())

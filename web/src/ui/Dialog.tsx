@@ -131,7 +131,7 @@ export function PopoverSheet(props: {
             transitionProps={{ duration: 240 }}
             overlayProps={{ backgroundOpacity: 1, color: 'transparent' }}
             classNames={{ content: props.className }}
-            aria-label={props.label}
+            attributes={{ content: { 'aria-label': props.label } }}
           >
             {props.children}
           </Drawer>

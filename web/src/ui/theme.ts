@@ -22,6 +22,11 @@ export const theme = createTheme({
   defaultRadius: 'md',
   cursorType: 'pointer',
   respectReducedMotion: true,
+  // Menus and tooltips open inside the page's main landmark, where a screen reader expects content to be.
+  components: {
+    Menu: { defaultProps: { portalProps: { target: '#main' } } },
+    Tooltip: { defaultProps: { portalProps: { target: '#main' } } },
+  },
 })
 
 export type Scheme = 'light' | 'dark' | 'auto'

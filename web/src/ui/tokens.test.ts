@@ -8,11 +8,9 @@ function variables(block: string): Map<string, string> {
   return new Map([...block.matchAll(/--([\w-]+):\s*([^;]+);/g)].map((m) => [m[1] as string, (m[2] as string).trim()]))
 }
 
-const light = variables(css.slice(css.indexOf(':root{'), css.indexOf('[data-mantine-color-scheme="dark"]')))
-const dark = new Map([
-  ...light,
-  ...variables(css.slice(css.indexOf('[data-mantine-color-scheme="dark"]'), css.indexOf('@media'))),
-])
+const darkAt = css.search(/\[data-mantine-color-scheme="dark"\]/)
+const light = variables(css.slice(css.search(/:root\s*\{/), darkAt))
+const dark = new Map([...light, ...variables(css.slice(darkAt, css.indexOf('@media', darkAt)))])
 
 function rgb(theme: Map<string, string>, name: string): [number, number, number] {
   let value = theme.get(name) ?? ''

@@ -8,7 +8,6 @@ type Days = UsageSummary['days']
 
 const width = 860
 const height = 200
-const left = 46
 const bottom = 22
 
 /** Charge per day as bars. The same figures are in the table view, which is what a screen reader gets. */
@@ -20,9 +19,12 @@ export function DayChart({ days }: { days: Days }) {
   const largest = shown.reduce((most, day) => (compareMoney(day.charge, most) > 0 ? day.charge : most), '0')
   const ticks = axis(largest)
   const top = ticks.at(-1) ?? '1'
+  const amount = (tick: string) => f.shortMoney(tick).replace(/[.,]00(?!\d)/, '')
+  // The widest label decides where the bars begin; 6.6 is about the width of a figure at this size.
+  const left = Math.max(...ticks.map((tick) => amount(tick).length)) * 6.6 + 12
   const span = phone ? 340 : width
   const plot = height - bottom - 8
-  const y = (amount: string) => 8 + plot * (1 - share(amount, top))
+  const y = (charge: string) => 8 + plot * (1 - share(charge, top))
   const step = (span - left) / Math.max(shown.length, phone ? 10 : 16)
   const bar = Math.min(step * 0.72, 34)
   const label = (date: string) => Number(date.slice(-2))
@@ -33,7 +35,7 @@ export function DayChart({ days }: { days: Days }) {
         <g key={tick}>
           <line x1={left} x2={span} y1={y(tick)} y2={y(tick)} />
           <text x={left - 8} y={y(tick) + 4} textAnchor="end">
-            {tick === '0' ? f.shortMoney('0').replace(/[.,]00/, '') : f.shortMoney(tick).replace(/[.,]00(?!\d)/, '')}
+            {amount(tick)}
           </text>
         </g>
       ))}

@@ -1,6 +1,6 @@
 import { useLingui } from '@lingui/react/macro'
 import { IconTextWrap } from '@tabler/icons-react'
-import { memo, useEffect, useState } from 'react'
+import { memo, useEffect, useRef, useState } from 'react'
 import { IconButton } from '../../ui/Button'
 import { CopyButton } from '../../ui/CopyButton'
 import { highlight } from './highlight'
@@ -30,8 +30,11 @@ const names: Record<string, string> = {
   rust: 'Rust',
 }
 
-/** After this pause in the code's growth it is coloured; until then it is plain. */
-const settle = 150
+/** While code grows it is coloured again at most this often, in milliseconds. */
+const colourEvery = 300
+
+/** Longer code than this stays plain: colouring it would cost more than it shows. */
+const longestColoured = 60_000
 
 const Lines = memo(function Lines({ lines }: { lines: Piece[][] }) {
   return lines.map((line, i) => (
@@ -48,23 +51,38 @@ const Lines = memo(function Lines({ lines }: { lines: Piece[][] }) {
   ))
 })
 
+interface Coloured {
+  code: string
+  lines: Piece[][]
+}
+
+/** The colours of code, renewed while it grows: one request at a time, each for the newest version. */
+function useColours(code: string, language: string): Coloured | null {
+  const [coloured, setColoured] = useState<Coloured | null>(null)
+  const newest = useRef(code)
+  const busy = useRef(false)
+  newest.current = code
+  useEffect(() => {
+    if (!language || busy.current || code.length > longestColoured || coloured?.code === code) return
+    busy.current = true
+    const ask = async () => {
+      const wanted = newest.current
+      const lines = await highlight(wanted, language)
+      // An unknown language stays unknown, so there is no need to ask again.
+      if (!lines) return
+      busy.current = false
+      setColoured({ code: wanted, lines })
+    }
+    setTimeout(ask, coloured ? colourEvery : 40)
+  }, [code, language, coloured])
+  return coloured
+}
+
 /** A block of code: language, wrap, copy; it scrolls within itself. */
 export const Code = memo(function Code({ code, language }: { code: string; language: string }) {
   const { t } = useLingui()
-  const [coloured, setColoured] = useState<{ code: string; lines: Piece[][] } | null>(null)
+  const coloured = useColours(code, language)
   const [wrap, setWrap] = useState(false)
-  useEffect(() => {
-    if (!language) return
-    let current = true
-    const timer = setTimeout(async () => {
-      const lines = await highlight(code, language)
-      if (current && lines) setColoured({ code, lines })
-    }, settle)
-    return () => {
-      current = false
-      clearTimeout(timer)
-    }
-  }, [code, language])
   const name = names[language.toLowerCase()] ?? (language || t`Text`)
   // Colours of a shorter version stay while more arrives: the coloured part does not flicker back to plain.
   const rest = coloured && code.startsWith(coloured.code) ? code.slice(coloured.code.length) : null

@@ -1,16 +1,17 @@
 import { memo, useRef } from 'react'
 import './markdown.css'
 import { GrowingLexer, lex, type Token } from './lex'
-import { blockToken } from './render'
+import { blockToken, headingLevels } from './render'
 
 /** A block re-renders only when its own source changes, so a finished block costs nothing while more arrives. */
 const Block = memo(
-  function Block({ token }: { token: Token }) {
-    return <>{blockToken(token)}</>
+  function Block({ token, level }: { token: Token; level?: number }) {
+    return <>{blockToken(token, level)}</>
   },
   (before, after) =>
     before.token.raw === after.token.raw &&
     before.token.type === after.token.type &&
+    before.level === after.level &&
     // A reference link may find its address only later.
     !after.token.raw.includes(']['),
 )
@@ -27,11 +28,12 @@ export const Markdown = memo(function Markdown({ text, growing }: { text: string
     tokens = lex(text)
   }
   const solid = tokens.filter((token) => token.type !== 'space')
+  const levels = headingLevels(solid)
   return (
     <div className={growing ? 'markdown growing' : 'markdown'}>
       {solid.map((token, i) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: the order of blocks never changes, only their end grows
-        <Block key={i} token={token} />
+        <Block key={i} token={token} level={levels.get(token)} />
       ))}
     </div>
   )

@@ -50,7 +50,7 @@ self.onmessage = async ({ data }: MessageEvent<{ id: number; code: string; langu
       const highlighter = await ready
       await highlighter.loadLanguage((await load()).default)
       lines = highlighter
-        .codeToTokensBase(data.code, { lang: name as never, theme: 'tokens' })
+        .codeToTokensBase(data.code, { lang: name as never, theme: 'tokens', tokenizeTimeLimit: 5_000 })
         .map((line) => line.map((token): Piece => [token.content, token.color ?? '']))
     } catch {
       // Plain code is still readable code.

@@ -161,6 +161,7 @@ describe('what an answer may draw', () => {
 
   it('keeps headings below those of the page', () => {
     expect(html('# Title')).toContain('<h3')
+    expect(html('### First\n\n# Up\n\n### Skips\n\n> # Quoted').match(/<h\d/g)).toEqual(['<h3', '<h3', '<h4'])
   })
 
   it('knows safe addresses', () => {

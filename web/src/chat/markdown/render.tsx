@@ -145,18 +145,32 @@ function Table({ token }: { token: Tokens.Table }) {
   )
 }
 
-/** Headings of an answer are below those of the page. */
-const headings = ['h3', 'h4', 'h5', 'h6', 'h6', 'h6'] as const
+/**
+ * The level of each heading in the page's outline, from 3 on: never a step of more than one down, whatever the answer
+ * does. It looks only at what came before, so a growing text never changes a level.
+ */
+export function headingLevels(tokens: Token[]): Map<Token, number> {
+  const levels = new Map<Token, number>()
+  let level = 2
+  let depth = 0
+  for (const token of tokens) {
+    if (token.type !== 'heading') continue
+    level = depth === 0 ? 3 : Math.max(3, Math.min(level + token.depth - depth, level + 1, 6))
+    depth = token.depth
+    levels.set(token, level)
+  }
+  return levels
+}
 
-/** One block as an element. */
-export function blockToken(token: Token): ReactNode {
+/** One block as an element. A heading without a level stands inside a list or a quotation and is only strong text. */
+export function blockToken(token: Token, level?: number): ReactNode {
   switch (token.type) {
     case 'paragraph':
       return <p>{inline(token.tokens)}</p>
     case 'text':
       return inlineToken(token)
     case 'heading': {
-      const Tag = headings[token.depth - 1] ?? 'h6'
+      const Tag = level ? (`h${level}` as 'h3') : 'p'
       return <Tag className={`h${token.depth}`}>{inline(token.tokens)}</Tag>
     }
     case 'code':

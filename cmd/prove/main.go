@@ -1,0 +1,190 @@
+// Command prove shows that the books are right whatever happens: it puts `mai serve` under load, kills it at random
+// moments and at every named crash point, and compares its ledger entry by entry with the bill of the OpenRouter
+// simulator, which runs as a process of its own and shares no code with it. It also proves the budget, the first
+// registration, that secrets leak nowhere, and prints what a start and an idle server take.
+//
+// It sees the program only from outside: its command line, its HTTP interfaces, its files. A run prints its seed, and
+// the same seed makes the same choices again. It exits with an error when anything is red.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// proof is the settings of one run.
+type proof struct {
+	seed      uint64
+	quick     bool
+	only      string
+	maiBinary string
+	simBinary string
+	dir       string // for everything the run writes
+}
+
+// scenario is one part of the proof; it adds rows as it goes.
+type scenario struct {
+	name  string
+	prove func(*proof, context.Context, *results) error
+}
+
+func scenarios() []scenario {
+	return []scenario{
+		{"mixed", (*proof).mixedLoad},
+		{"hangups", (*proof).hangUps},
+		{"kills", (*proof).randomKills},
+		{"points", (*proof).namedPoints},
+		{"budget", (*proof).budgets},
+		{"signup", (*proof).firstSignUp},
+		{"secrets", (*proof).secrets},
+		{"figures", (*proof).figures},
+	}
+}
+
+// results collects the rows of the table.
+type results struct{ rows []*row }
+
+func (r *results) add(scenario string) *row {
+	made := &row{scenario: scenario}
+	r.rows = append(r.rows, made)
+	return made
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := prove(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "prove:", err)
+		os.Exit(1)
+	}
+}
+
+// errRed is returned when the run went through and something is wrong.
+var errRed = errors.New("not proven: see the rows with FAIL")
+
+// prove runs the scenarios that were asked for and prints what came of them.
+func prove(ctx context.Context, args []string) error {
+	p, err := parse(args)
+	if err != nil {
+		return err
+	}
+	if p.dir, err = os.MkdirTemp("", "prove-"); err != nil {
+		return err
+	}
+	began := time.Now()
+	fmt.Printf("seed %d\n", p.seed)
+	var res results
+	if err = p.build(ctx); err == nil {
+		err = p.runAll(ctx, &res)
+	}
+	if err == nil {
+		fmt.Println()
+		printTable(os.Stdout, res.rows)
+		printProblems(os.Stdout, res.rows)
+	}
+	fmt.Printf("\nseed %d, %s; again: %s\n", p.seed, time.Since(began).Round(time.Second), p.command())
+	if err == nil && slices.ContainsFunc(res.rows, (*row).red) {
+		fmt.Printf("the files of this run are kept in %s\n", p.dir)
+		return errRed
+	}
+	return errors.Join(err, os.RemoveAll(p.dir))
+}
+
+func parse(args []string) (*proof, error) {
+	p := &proof{}
+	flags := flag.NewFlagSet("prove", flag.ContinueOnError)
+	flags.Uint64Var(&p.seed, "seed", 0, "repeats the choices of an earlier run; 0 draws one")
+	flags.BoolVar(&p.quick, "quick", false, "a few dozen kills instead of hundreds")
+	flags.StringVar(&p.only, "only", "", "run these scenarios alone, separated by commas: "+strings.Join(names(), ", "))
+	flags.StringVar(&p.maiBinary, "mai", "", "test this program instead of building ./cmd/mai")
+	flags.StringVar(&p.simBinary, "sim", "", "use this simulator instead of building ./cmd/openrouter-sim")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	for name := range strings.SplitSeq(p.only, ",") {
+		if name != "" && !slices.Contains(names(), name) {
+			return nil, fmt.Errorf("--only %s: there is no such scenario; there are %s", name, strings.Join(names(), ", "))
+		}
+	}
+	if p.seed == 0 {
+		p.seed = uint64(time.Now().UnixNano()) % 1_000_000_000
+	}
+	return p, nil
+}
+
+func names() (all []string) {
+	for _, s := range scenarios() {
+		all = append(all, s.name)
+	}
+	return all
+}
+
+// command is the command line that repeats this run.
+func (p *proof) command() string {
+	command := fmt.Sprintf("go run ./cmd/prove --seed %d", p.seed)
+	if p.quick {
+		command += " --quick"
+	}
+	if p.only != "" {
+		command += " --only " + p.only
+	}
+	return command
+}
+
+// build makes the two programs that were not given.
+func (p *proof) build(ctx context.Context) error {
+	began := time.Now()
+	for binary, pkg := range map[*string]string{&p.maiBinary: "./cmd/mai", &p.simBinary: "./cmd/openrouter-sim"} {
+		if *binary != "" {
+			continue
+		}
+		*binary = filepath.Join(p.dir, filepath.Base(pkg))
+		if _, err := run(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", *binary, pkg); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("built in %s\n", time.Since(began).Round(time.Second/10))
+	return nil
+}
+
+// runAll runs the scenarios one after another. A scenario that cannot be carried out is red; the others still run.
+func (p *proof) runAll(ctx context.Context, res *results) error {
+	for _, s := range scenarios() {
+		if p.only != "" && !slices.Contains(strings.Split(p.only, ","), s.name) {
+			continue
+		}
+		began, first := time.Now(), len(res.rows)
+		if err := s.prove(p, ctx, res); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			res.add(s.name).found.add(inVerify, "%v", err)
+		}
+		verdict := "ok"
+		if slices.ContainsFunc(res.rows[first:], (*row).red) {
+			verdict = "FAILED"
+		}
+		fmt.Printf("%-8s %s in %s\n", s.name, verdict, time.Since(began).Round(time.Second/10))
+	}
+	return nil
+}
+
+// count is n, or its smaller counterpart in a quick run.
+func (p *proof) count(quick, n int) int {
+	if p.quick {
+		return quick
+	}
+	return n
+}

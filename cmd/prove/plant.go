@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+)
+
+// planting is one request that carries secrets in, and the status it must get.
+type planting struct {
+	method, path string
+	body         any
+	status       int
+}
+
+// plant sends secrets in by every way that takes one, and asks for everything that could give one back.
+func (w *world) plant(ctx context.Context, r *row) ([]canary, error) {
+	rng := w.rand(2, 2)
+	secret := func(form string) string {
+		return fmt.Sprintf(form, rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64())
+	}
+	second, wrong := secret("sk-or-v1-%016x%016x%016x%016x"), secret("sk-or-v1-%016x%016x%016x%016x")
+	mistyped, changed, employee := secret("wrong %x%x%x%x"), secret("changed %x%x%x%x"), secret("employee %x%x%x%x")
+	planted := []canary{
+		newCanary("OpenRouter key of the environment", w.key, false), newCanary("saved OpenRouter key", second, false),
+		newCanary("refused OpenRouter key", wrong, false), newCanary("admin's password", w.admin.Password, true),
+		newCanary("mistyped password", mistyped, true), newCanary("changed password", changed, true),
+		newCanary("employee's password", employee, true),
+	}
+	known := newClient(w.sim.url[:len(w.sim.url)-len("/api/v1")], newTransport())
+	if err := known.call(ctx, http.MethodPost, "/_sim/keys", map[string]string{"key": second}, nil); err != nil {
+		return nil, err
+	}
+	type fields = map[string]string
+	for _, in := range []planting{
+		{http.MethodPost, "/api/v1/auths/signin", w.admin.credentials(), 200},
+		{http.MethodPost, "/api/v1/auths/signin", credentials{w.admin.Email, mistyped}, 401},
+		{http.MethodPost, "/api/v1/auths/signup", w.admin, 403},
+		{http.MethodPost, "/api/v1/connection/verify", fields{}, 200},
+		{http.MethodPost, "/api/v1/connection/verify", fields{"base_url": w.sim.url, "api_key": wrong}, 200},
+		{http.MethodPost, "/api/v1/connection/verify", fields{"base_url": w.sim.url + "/" + wrong, "api_key": wrong}, 0},
+		{http.MethodPut, "/api/v1/connection", fields{"base_url": w.sim.url, "api_key": wrong}, 422},
+		{http.MethodPut, "/api/v1/connection", fields{"base_url": w.sim.url, "api_key": second}, 200},
+		{http.MethodPost, "/api/v1/users", fields{"name": "Eve", "email": "eve@example.com", "password": employee, "role": "user"}, 0},
+		{http.MethodPost, "/api/v1/auths/password", fields{"current": mistyped, "new": changed}, 0},
+		{http.MethodPost, "/api/v1/auths/password", fields{"current": w.admin.Password, "new": changed}, 204},
+		{http.MethodPost, "/v1/chat/completions", fields{"model": second}, 0},
+		{http.MethodGet, "/api/v1/connection", nil, 200},
+		{http.MethodGet, "/api/v1/users", nil, 200},
+		{http.MethodGet, "/api/v1/instance", nil, 200},
+		{http.MethodGet, "/api/v1/auths/me", nil, 200},
+		{http.MethodGet, "/api/v1/auths/api_key", nil, 200},
+		{http.MethodGet, "/api/v1/models", nil, 200},
+		{http.MethodGet, "/api/v1/usage/summary", nil, 200},
+		{http.MethodGet, "/api/v1/usage/ledger?format=csv", nil, 200},
+		{http.MethodGet, "/api/openapi.json", nil, 200},
+		{http.MethodGet, "/ready", nil, 200},
+	} {
+		resp, err := w.client.do(ctx, in.method, in.path, w.client.token, in.body)
+		status := statusOf(err)
+		if err == nil {
+			status = resp.StatusCode
+			err = drain(resp)
+		}
+		if err != nil && status == 0 {
+			return nil, err
+		}
+		if in.status != 0 && status != in.status {
+			r.found.add(inLoad, "%s %s: status %d, not %d: %v", in.method, in.path, status, in.status, err)
+		}
+	}
+	return planted, nil
+}

@@ -1,0 +1,66 @@
+import { expect, type Locator, type Page } from '@playwright/test'
+import { pico } from '../support/money'
+
+/** Fills the page of the first registration. */
+export async function createFirstAccount(page: Page, person: { name: string; email: string; password: string }) {
+  await page.getByLabel('Name', { exact: true }).fill(person.name)
+  await page.getByLabel('Work e-mail').fill(person.email)
+  await page.getByLabel('Password', { exact: true }).fill(person.password)
+  await page.getByRole('button', { name: 'Create account' }).click()
+}
+
+export async function signIn(page: Page, person: { email: string; password: string }): Promise<void> {
+  await page.getByLabel('E-mail').fill(person.email)
+  await page.getByLabel('Password', { exact: true }).fill(person.password)
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click()
+}
+
+/** Settings → Connections. */
+export class ConnectionsPage {
+  constructor(readonly page: Page) {}
+
+  get baseURL(): Locator {
+    return this.page.getByLabel('Base URL')
+  }
+
+  get key(): Locator {
+    return this.page.getByLabel('API key', { exact: true })
+  }
+
+  get problem(): Locator {
+    return this.page.getByRole('alert')
+  }
+
+  async verify(key: string): Promise<void> {
+    await this.key.fill(key)
+    await this.page.getByRole('button', { name: 'Verify', exact: true }).click()
+  }
+
+  async save(): Promise<void> {
+    await this.page.getByRole('button', { name: 'Save and verify' }).click()
+  }
+}
+
+/** Settings → Usage. */
+export class UsagePage {
+  constructor(readonly page: Page) {}
+
+  async open(): Promise<void> {
+    await this.page.goto('/settings/usage')
+    await expect(this.page.getByRole('heading', { name: 'Usage', level: 1 })).toBeVisible()
+  }
+
+  /** An exact amount among the figures, by its term: `Today` or the name of a month. */
+  async figure(term: string): Promise<bigint> {
+    const stat = this.page.locator('.stat').filter({ has: this.page.getByText(term, { exact: true }) })
+    return pico(await stat.locator('.figure').innerText())
+  }
+
+  async setLimit(amount: string): Promise<void> {
+    await this.page.getByRole('button', { name: 'Set a limit' }).click()
+    const dialog = this.page.getByRole('dialog', { name: 'Set the monthly budget' })
+    await dialog.getByLabel('Limit per month, USD').fill(amount)
+    await dialog.getByRole('button', { name: 'Save' }).click()
+    await expect(dialog).toBeHidden()
+  }
+}

@@ -1,0 +1,137 @@
+package meter_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"mai/internal/fault"
+	"mai/internal/ledger"
+	"mai/internal/meter"
+	"mai/internal/money"
+	"mai/internal/openai"
+	"mai/internal/sqldb"
+)
+
+func threeDaysAgo() time.Time { return time.Now().Add(-72 * time.Hour) }
+
+func ignore(openai.Reply, *money.Amount) {}
+
+// inCommit counts the commits of a call, and fails while it is told to. It sees the intent as it ends.
+func inCommit(fail *atomic.Bool, commits *int, id string, want ledger.State, t *testing.T) func(*sqldb.Tx, meter.Result) error {
+	return func(tx *sqldb.Tx, result meter.Result) error {
+		if fail.Load() {
+			return errors.New("the disk is full")
+		}
+		*commits++
+		found, err := ledger.ByID(tx, []string{id})
+		if in := found[id]; in.State != want || result.State != want {
+			t.Errorf("the intent is %s in the transaction, the result %s, want %s", in.State, result.State, want)
+		}
+		return err
+	}
+}
+
+// TestEndThatCannotBeStored is a disk that is full when an answer ends: the caller hears of it, nothing is charged
+// twice, and both the intent and the caller's rows are stored when there is room again.
+func TestEndThatCannotBeStored(t *testing.T) {
+	r := start(t, settings{})
+	var fail atomic.Bool
+	var commits int
+	fail.Store(true)
+	call := r.reserved("ada", body(`{"tokens": 5}`, true, nil))
+	result := r.meter.Run(context.Background(), call, meter.Sink{Part: ignore, Commit: inCommit(&fail, &commits, call.IntentID, ledger.Pending, t)})
+	if !fault.Is(result.Err, fault.Unavailable) || result.State != ledger.Pending || result.Charge != nil {
+		t.Errorf("%+v", result)
+	}
+	if in := r.intents()[call.IntentID]; !in.State.Open() || r.held() != in.AtMostCharge {
+		t.Errorf("meanwhile %+v with %s held", in, r.held())
+	}
+	fail.Store(false)
+	if in := r.ended(call.IntentID); in.State != ledger.Settled {
+		t.Errorf("%+v", in)
+	}
+	r.meter.Close() // nothing commits any more
+	if commits != 1 {
+		t.Errorf("%d commits", commits)
+	}
+	r.mustMatchBill()
+}
+
+// TestDatabaseFails breaks the very statement that ends an intent.
+func TestDatabaseFails(t *testing.T) {
+	r := start(t, settings{})
+	r.sql(`CREATE TRIGGER broken BEFORE UPDATE ON intents WHEN NEW.state IN ('settled', 'pending') BEGIN SELECT RAISE(ABORT, 'broken'); END`)
+	got := r.ask(`{"tokens": 5}`, false)
+	if !fault.Is(got.Err, fault.Unavailable) || got.State != ledger.Pending {
+		t.Errorf("%+v", got.Result)
+	}
+	r.sql(`DROP TRIGGER broken`)
+	if in := r.ended(got.id); in.State != ledger.Settled {
+		t.Errorf("%+v", in)
+	}
+	r.mustMatchBill()
+}
+
+// TestGenerationCannotBeStored passes nothing on of an answer that could not be accounted for.
+func TestGenerationCannotBeStored(t *testing.T) {
+	r := start(t, settings{})
+	r.sql(`CREATE TRIGGER broken BEFORE UPDATE ON intents WHEN NEW.state = 'headers' BEGIN SELECT RAISE(ABORT, 'broken'); END`)
+	got := r.ask(`{"tokens": 5, "delay_ms": 1}`, true)
+	if len(got.parts) != 0 || !fault.Is(got.Err, fault.Unavailable) {
+		t.Errorf("%d parts, %v", len(got.parts), got.Err)
+	}
+	r.sql(`DROP TRIGGER broken`)
+	if in := r.ended(got.id); in.State != ledger.Settled {
+		t.Errorf("%+v", in)
+	}
+	r.mustMatchBill()
+}
+
+// TestGivesUpAfterTwoDays leaves a call unknown that OpenRouter never knows.
+func TestGivesUpAfterTwoDays(t *testing.T) {
+	r := start(t, settings{now: threeDaysAgo})
+	got := r.ask(`{"tokens": 5, "fault": "drop_mid", "generation_404_ms": -1}`, true)
+	in := r.ended(got.id)
+	if in.State != ledger.Unknown || in.Charge() != nil || in.GenerationID == "" {
+		t.Errorf("%+v", in)
+	}
+	if !contains(r.log.String(), "stays unknown and is not billed", got.id) {
+		t.Errorf("the log says %s", r.log)
+	}
+	r.mustMatchBill()
+}
+
+// TestBacksOff asks again and again, at longer and longer intervals, while OpenRouter does not know a call.
+func TestBacksOff(t *testing.T) {
+	r := start(t, settings{})
+	got := r.ask(`{"tokens": 5, "fault": "drop_mid", "generation_404_ms": -1}`, true)
+	eventually(t, "three looks", func() bool { return r.intents()[got.id].Looks >= 3 })
+	next, err := r.books.NextLook(context.Background())
+	in := r.intents()[got.id]
+	if wait := next.Sub(in.EndedAt).Seconds(); err != nil || in.State != ledger.Pending || wait < 3.5 {
+		t.Errorf("%+v, the next look is after %v seconds, %v", in, wait, err)
+	}
+	if r.held() != in.AtMostCharge {
+		t.Errorf("%s is held", r.held())
+	}
+}
+
+// TestManyPending settles more than one batch of look-ups.
+func TestManyPending(t *testing.T) {
+	r := start(t, settings{})
+	var wg sync.WaitGroup
+	for range 110 {
+		wg.Go(func() { r.ask(`{"tokens": 5, "fault": "no_usage", "generation_404_ms": 50}`, true) })
+	}
+	wg.Wait()
+	for id := range r.intents() {
+		if in := r.ended(id); in.State != ledger.Settled {
+			t.Errorf("%+v", in)
+		}
+	}
+	r.mustMatchBill()
+}
