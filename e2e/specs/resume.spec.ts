@@ -146,6 +146,7 @@ test('the list of chats is the same in every tab', async ({ chat, context }) => 
   await expect(second.row('Boots for winter')).toBeVisible()
   await expect(chat.row('Boots for winter')).toBeVisible()
 
+  await chat.page.bringToFront() // the browser is slow to move the mouse in a tab behind another
   await chat.menu('Boots for winter', 'Delete')
   await expect(chat.row('Boots for winter')).toBeHidden()
   await expect(second.row('Boots for winter')).toBeHidden()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"mai/internal/chat"
@@ -24,51 +25,59 @@ func pieces(from, to int64) string {
 	return text.String()
 }
 
-// TestFollowFromAnywhere has readers begin at every point of an answer, at any time of its life: each gets the exact
-// rest of it, once.
+// TestFollowFromAnywhere has readers begin at every point of an answer, while it is written and while it pauses: each
+// gets the exact rest of it, once, up to its end.
 func TestFollowFromAnywhere(t *testing.T) {
-	const all = 200
+	t.Parallel()
+	const all = 100 // until the pause
 	r := start(t, settings{})
-	d := draft(fmt.Sprintf(`{"tokens": %d, "delay_ms": 1}`, all))
+	d := draft(fmt.Sprintf(`{"tokens": %d, "delay_ms": 1, "fault": "stall_ms:60000"}`, 2*all))
 	run := r.send(d).RunID
 	var readers sync.WaitGroup
-	check := func(name string, after int64, got following) {
-		if got.err != nil || got.done == nil || got.done.Content != pieces(1, all) || got.seq != all {
-			t.Errorf("%s: ended at %d with %v, %+v", name, got.seq, got.err, got.done)
-		}
-		if want := pieces(after+1, all); got.text != want || got.resets != 0 {
-			t.Errorf("%s: %d resets, %q, want %q", name, got.resets, got.text, want)
-		}
-	}
-	first := r.follow(context.Background(), run, 0, func(f *following) error {
-		if f.deltas == 1 { // while it runs, others join at every number so far, and one for each event to come
-			for after := range f.seq + 1 {
-				readers.Go(func() {
-					check(fmt.Sprint("a reader from ", after), after, r.follow(context.Background(), run, after, nil))
-				})
-			}
-		}
-		if f.done == nil && f.seq%40 == 0 {
-			seq := f.seq
-			readers.Go(func() {
-				check(fmt.Sprint("a late reader from ", seq), seq, r.follow(context.Background(), run, seq, nil))
+	var joined, arrived atomic.Int32
+	join := func(after int64) {
+		joined.Add(1)
+		readers.Go(func() {
+			got := r.follow(context.Background(), run, after, func(f *following) error {
+				if f.seq == all && f.done == nil {
+					arrived.Add(1)
+				}
+				return nil
 			})
-			readers.Go(func() { check("a late reader from the start", 0, r.follow(context.Background(), run, 0, nil)) })
+			if got.err != nil || got.done == nil || got.done.Content != pieces(1, all) || got.done.Run.State != chat.Stopped || got.seq != all {
+				t.Errorf("a reader from %d ended at %d with %v, %+v", after, got.seq, got.err, got.done)
+			}
+			if want := pieces(after+1, all); got.text != want || got.resets != 0 {
+				t.Errorf("a reader from %d: %d resets, %q, want %q", after, got.resets, got.text, want)
+			}
+		})
+	}
+	enough := errors.New("enough")
+	r.follow(context.Background(), run, 0, func(f *following) error {
+		join(0)
+		if f.seq < all {
+			join(f.seq)
+			return nil
 		}
-		return nil
+		for after := range int64(all) {
+			join(after)
+		}
+		return enough
 	})
+	eventually(t, "all have read up to the pause", func() bool { return arrived.Load() == joined.Load() })
+	r.must(r.chats.Stop(context.Background(), "ada", run))
 	readers.Wait()
-	check("the first reader", 0, first)
 	r.mustMatchBill()
 }
 
 // TestReaderWithoutALuckyLine loses its connection after every event and comes back with the last number it has.
 func TestReaderWithoutALuckyLine(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	run := r.send(draft(`{"tokens": 60, "delay_ms": 1, "reasoning": "one two three"}`)).RunID
-	text, reasoning, seq, lines := "", "", int64(0), 0
+	text, reasoning, seq := "", "", int64(0)
 	lost := errors.New("connection lost")
-	for done := false; !done; lines++ {
+	for done := false; !done; {
 		got := r.follow(context.Background(), run, seq, func(*following) error { return lost })
 		if !errors.Is(got.err, lost) || got.resets+got.deltas > 1 {
 			t.Fatalf("%+v", got)
@@ -78,13 +87,14 @@ func TestReaderWithoutALuckyLine(t *testing.T) {
 		}
 		text, reasoning, seq, done = text+got.text, reasoning+got.reasoning, got.seq, got.done != nil || got.resets > 0
 	}
-	if text != pieces(1, 56) || reasoning != "one two three" || lines < 3 {
-		t.Errorf("after %d lines: %q, %q", lines, reasoning, text)
+	if text != pieces(1, 56) || reasoning != "one two three" {
+		t.Errorf("%q, %q", reasoning, text)
 	}
 }
 
 // TestFollowResets is a number that the run does not have: the reader gets all there is, then goes on.
 func TestFollowResets(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	d := draft(paused)
 	run := r.send(d).RunID
@@ -113,6 +123,7 @@ func TestFollowResets(t *testing.T) {
 
 // TestSlowReader blocks while the whole answer is written: the run does not wait, and nothing is lost.
 func TestSlowReader(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	d := draft(`{"tokens": 50, "delay_ms": 1}`)
 	run := r.send(d).RunID
@@ -129,6 +140,7 @@ func TestSlowReader(t *testing.T) {
 
 // TestReaderLeaves goes away: the run goes on.
 func TestReaderLeaves(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	d := draft(`{"tokens": 8, "fault": "stall_ms:200"}`)
 	run := r.send(d).RunID
@@ -147,6 +159,7 @@ func TestReaderLeaves(t *testing.T) {
 
 // TestStoredWhileWritten has the text in the database while the answer is still being written.
 func TestStoredWhileWritten(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	d := draft(paused)
 	r.send(d)
@@ -163,6 +176,7 @@ func TestStoredWhileWritten(t *testing.T) {
 
 // TestStoredAgainAndAgain reads the database during a slow answer: what it holds grows, and is always a beginning.
 func TestStoredAgainAndAgain(t *testing.T) {
+	t.Parallel()
 	const all = 60
 	r := start(t, settings{})
 	d := draft(fmt.Sprintf(`{"tokens": %d, "delay_ms": 20}`, all))

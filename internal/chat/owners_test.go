@@ -11,6 +11,7 @@ import (
 
 // TestOthersSeeNothing tries everything on another user's chat, and on ids that exist nowhere: both are not found.
 func TestOthersSeeNothing(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	ctx := context.Background()
 	d := draft(paused) // ada's, running
@@ -112,6 +113,7 @@ func TestOthersSeeNothing(t *testing.T) {
 
 // TestFeedIsOnesOwn tells each user of their own chats only, and all tabs of one user of the same.
 func TestFeedIsOnesOwn(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	first, second, others := r.chats.Feed("ada"), r.chats.Feed("ada"), r.chats.Feed("bob")
 	d := draft(`{"tokens": 3}`)
@@ -122,16 +124,22 @@ func TestFeedIsOnesOwn(t *testing.T) {
 	r.must(err)
 	r.chats.Leave(second)
 	r.chats.Leave(second)
-	want := []chat.Change{
-		{Chat: chat.Chat{Running: true, Title: "Tell me all about whales."}}, {Chat: chat.Chat{Title: "Tell me all about whales."}},
-		{Chat: chat.Chat{Title: "Tell me all about whales"}}, {Deleted: true}, {Chat: chat.Chat{Title: "Tell me all about whales"}},
-	}
 	for name, f := range map[string]*chat.Feed{"first": first, "second": second} {
-		for i, w := range want {
-			got, ok := <-f.C
-			if !ok || got.ID != d.ChatID || got.Running != w.Running || got.Deleted != w.Deleted || !strings.HasPrefix(got.Title, w.Title) {
-				t.Errorf("%s, %d: %+v, want %+v", name, i, got, w)
+		next := func() chat.Change {
+			change, ok := <-f.C
+			if !ok || change.ID != d.ChatID {
+				t.Fatalf("%s: %+v, %v", name, change, ok)
 			}
+			return change
+		}
+		for next().Title != "Tell me all about whales" { // the beginning of the message until then
+			continue
+		}
+		if change := next(); !change.Deleted {
+			t.Errorf("%s: deleted, and told %+v", name, change)
+		}
+		if change := next(); change.Deleted || change.Running || change.Title != "Tell me all about whales" {
+			t.Errorf("%s: restored, and told %+v", name, change)
 		}
 	}
 	if _, open := <-second.C; open {

@@ -14,6 +14,7 @@ import (
 
 // TestSend follows a message to its answer and its charge.
 func TestSend(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	d := draft(`{"tokens": 30, "reasoning": "hm hm"}`)
 	started := r.send(d)
@@ -53,6 +54,7 @@ func TestSend(t *testing.T) {
 
 // TestSentTwentyTimes sends the same message from many sides at once, and again later: one run, one charge.
 func TestSentTwentyTimes(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	d := draft(`{"tokens": 5}`)
 	runs := make([]string, 20)
@@ -84,6 +86,7 @@ func TestSentTwentyTimes(t *testing.T) {
 
 // TestReusedIDs refuses ids that belong to something else, without an internal error.
 func TestReusedIDs(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	d := draft(`{"tokens": 3}`)
 	r.answered(d)
@@ -109,6 +112,7 @@ func TestReusedIDs(t *testing.T) {
 }
 
 func TestBadDrafts(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	for name, change := range map[string]func(d *chat.Draft){
 		"no chat id":     func(d *chat.Draft) { d.ChatID = "" },
@@ -150,6 +154,7 @@ func (r *rig) mustBeEmpty() {
 
 // TestNothingStoredWithoutMoney refuses before anything is written: no budget, no connection, a stopping server.
 func TestNothingStoredWithoutMoney(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	r.budget("0.0001")
 	if _, err := r.chats.Send(context.Background(), sender("ada"), draft(`{}`)); !fault.Is(err, fault.OverBudget) {
@@ -170,6 +175,7 @@ func TestNothingStoredWithoutMoney(t *testing.T) {
 
 // TestOverBudgetInAChat leaves the chat as it was.
 func TestOverBudgetInAChat(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	d := draft(`{"tokens": 5}`)
 	r.answered(d)
@@ -200,6 +206,7 @@ func TestOverBudgetInAChat(t *testing.T) {
 
 // TestStop keeps what was written, and its true cost is found.
 func TestStop(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	d := draft(paused)
 	started := r.send(d)
@@ -225,6 +232,7 @@ func TestStop(t *testing.T) {
 
 // TestFailures keeps what was written and says what happened, for each way in which an answer fails.
 func TestFailures(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	for directive, want := range map[string]struct {
 		kind fault.Kind
@@ -261,6 +269,7 @@ func TestFailures(t *testing.T) {
 // TestEndThatCannotBeStored is a database that fails when an answer ends: the run does not hang, and its text and its
 // charge are stored as soon as they can be.
 func TestEndThatCannotBeStored(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	r.sql(`CREATE TRIGGER broken BEFORE UPDATE ON intents WHEN NEW.state IN ('settled', 'pending') BEGIN SELECT RAISE(ABORT, 'broken'); END`)
 	d := draft(`{"tokens": 6}`)

@@ -27,6 +27,7 @@ func (r *rig) regenerate(d chat.Draft, model string) chat.Message {
 
 // TestVersions keeps several answers beside each other, each asked without the others.
 func TestVersions(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	d := draft(`{"tokens": 4}`)
 	first := r.answered(d)
@@ -72,6 +73,7 @@ func ignore(_ chat.Chat, err error) error { return err }
 
 // TestSiblingsAtOnce writes two answers to one question at the same time.
 func TestSiblingsAtOnce(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	d := draft(paused)
 	first := r.send(d).RunID
@@ -89,6 +91,7 @@ func TestSiblingsAtOnce(t *testing.T) {
 	if m := r.message(d.ChatID, second.Reply.ID); m.Run.State != chat.Running {
 		t.Errorf("stopping one stopped the other: %+v", m.Run)
 	}
+	eventually(t, "half of the other", func() bool { return r.message(d.ChatID, second.Reply.ID).Content == half })
 	r.must(r.chats.Stop(context.Background(), "ada", second.RunID))
 	r.done(second.RunID)
 	r.mustMatchBill()
@@ -96,6 +99,7 @@ func TestSiblingsAtOnce(t *testing.T) {
 
 // TestContinue goes on writing a cut answer, and charges the sum of both parts.
 func TestContinue(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	r.budget("0.002")
 	d := draft(`{"tokens": 4000}`)
@@ -150,51 +154,38 @@ func (r *rig) intent(generation string) ledger.Intent {
 
 // TestContinueAtOnce continues one answer from many sides: what each run wrote is in the text, once.
 func TestContinueAtOnce(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	d := draft(paused)
 	r.send(d)
 	r.halfway(d)
 	r.must(r.chats.Stop(context.Background(), "ada", r.message(d.ChatID, d.ReplyID).Run.ID))
 	eventually(t, "it stops", func() bool { return r.message(d.ChatID, d.ReplyID).Run.State == chat.Stopped })
-	var mu sync.Mutex
-	var written []string
+	var written atomic.Int32
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
 			started, err := r.chats.Continue(context.Background(), sender("ada"), d.ChatID, d.ReplyID)
-			if err != nil {
-				if !fault.Is(err, fault.Conflict) {
-					t.Error(err)
-				}
-				return
+			if err == nil {
+				written.Add(1)
+				r.done(started.RunID)
+			} else if !fault.Is(err, fault.Conflict) {
+				t.Error(err)
 			}
-			got := r.follow(context.Background(), started.RunID, 0, nil)
-			mu.Lock()
-			defer mu.Unlock()
-			written = append(written, got.text)
 		})
 	}
 	wg.Wait()
-	m := r.settled(d.ChatID, d.ReplyID)
-	rest, found := strings.CutPrefix(m.Content, half)
-	length := 0
-	for _, text := range written {
-		length += len(text)
-	}
-	if !found || len(written) == 0 || r.count(`SELECT COUNT(*) FROM runs`) != 1+len(written) {
-		t.Errorf("%d continuations in %d runs of %q", len(written), r.count(`SELECT COUNT(*) FROM runs`), m.Content)
-	}
-	if len(written) == 1 && rest != written[0] {
-		t.Errorf("%q was written, %q is there", written[0], rest)
-	}
-	if length < len(rest) {
-		t.Errorf("%d bytes were written, %d are there", length, len(rest))
+	rest, found := strings.CutPrefix(r.settled(d.ChatID, d.ReplyID).Content, half)
+	n := int(written.Load()) // each wrote the same
+	if !found || n == 0 || rest == "" || rest != strings.Repeat(rest[:len(rest)/n], n) || r.count(`SELECT COUNT(*) FROM runs`) != 1+n {
+		t.Errorf("%d continuations in %d runs wrote %q", n, r.count(`SELECT COUNT(*) FROM runs`), rest)
 	}
 	r.mustMatchBill()
 }
 
 // TestTitle names a chat by its model, as a metered call, once.
 func TestTitle(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	d := draft(`{"tokens": 4}`)
 	started := r.send(d)
@@ -213,6 +204,7 @@ func TestTitle(t *testing.T) {
 
 // TestRenamed keeps a user's title, whether it was given during the answer or while the model thought of one.
 func TestRenamed(t *testing.T) {
+	t.Parallel()
 	mine, blank := "  My \n whales  ", " \n"
 	r := start(t, settings{})
 	d := draft(paused)
@@ -242,7 +234,7 @@ func TestRenamed(t *testing.T) {
 			}
 		}
 	}})
-	d = draft(`{"tokens": 4, "delay_ms": 5}`)
+	d = draft(`{"tokens": 4}`)
 	chatID.Store(d.ChatID)
 	late.answered(d)
 	eventually(t, "the title's call", func() bool {
@@ -266,6 +258,7 @@ func (r *rig) regenerated(d chat.Draft) {
 
 // TestNoMoneyForATitle leaves the beginning of the first message.
 func TestNoMoneyForATitle(t *testing.T) {
+	t.Parallel()
 	var r *rig
 	var once sync.Once
 	r = start(t, settings{at: func(point string) {

@@ -52,6 +52,7 @@ func (r *rig) payer() string {
 
 // TestEnvironmentOnlySeeds has the saved connection win over the environment from then on.
 func TestEnvironmentOnlySeeds(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{noKey: true})
 	r.connected("", meter.None)
 	r.key, r.noKey = sim.DefaultKey, false
@@ -77,6 +78,7 @@ func TestEnvironmentOnlySeeds(t *testing.T) {
 
 // TestKeyFile is managed by the provider: nobody changes it here, and a new key in it is taken while running.
 func TestKeyFile(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "key")
 	write := func(text string) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -123,6 +125,7 @@ func TestKeyFile(t *testing.T) {
 
 // TestOldKeyIsAsked looks a pending call up with the key that paid, after another took its place, and after a restart.
 func TestOldKeyIsAsked(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	first := r.ask(`{"fault": "drop_mid", "tokens": 5, "generation_404_ms": 100}`, true)
 	second := r.ask(`{"fault": "drop_mid", "tokens": 5, "generation_404_ms": 700}`, true)
@@ -140,6 +143,7 @@ func TestOldKeyIsAsked(t *testing.T) {
 
 // TestVerify names what is wrong with a connection, and saves nothing.
 func TestVerify(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	limited := r.newKey(sim.Key{Limit: "10", LimitReset: "monthly", Label: "mine"})
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>Welcome</html>") }))
@@ -208,6 +212,7 @@ func TestVerify(t *testing.T) {
 
 // TestVerifyShowsCharge shows what a key may spend in what the client pays, and the key in force when nothing is entered.
 func TestVerifyShowsCharge(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	key := r.newKey(sim.Key{Limit: "10", LimitReset: "monthly", Label: "mine"})
 	r.connect(key)
@@ -240,6 +245,7 @@ func TestVerifyShowsCharge(t *testing.T) {
 
 // TestKeyIsNeverReadable searches all files of the data folder for keys, while it runs and after.
 func TestKeyIsNeverReadable(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	second := r.newKey(sim.Key{})
 	r.connect(second)
@@ -275,6 +281,7 @@ func TestKeyIsNeverReadable(t *testing.T) {
 
 // TestSealingKeyLost keeps the instance running without a connection, until a key is entered again.
 func TestSealingKeyLost(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	pending := r.ask(`{"fault": "drop_mid", "tokens": 5, "generation_404_ms": 1000}`, true)
 	r.close()
@@ -294,6 +301,7 @@ func TestSealingKeyLost(t *testing.T) {
 }
 
 func TestHint(t *testing.T) {
+	t.Parallel()
 	for key, want := range map[string]string{"": "", "sk-or-v1-abcdef": "", sim.DefaultKey: "sk-or-v1-…051a", strings.Repeat("x", 16) + "abcd": "…abcd"} {
 		if got := (meter.Connection{Key: key}).Hint(); got != want {
 			t.Errorf("hint of %q is %q", key, got)

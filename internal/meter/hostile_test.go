@@ -52,6 +52,7 @@ const (
 
 // TestHostileStreams feeds streams that no honest server sends.
 func TestHostileStreams(t *testing.T) {
+	t.Parallel()
 	id := map[string]string{"X-Generation-Id": "gen-a"}
 	cost := fmt.Sprintf(usageOf, "0.01")
 	for name, c := range map[string]struct {
@@ -88,7 +89,7 @@ func TestHostileStreams(t *testing.T) {
 			if got.text != c.text || got.State != c.state || (got.Err != nil) != (c.kind != "") || got.Err != nil && !fault.Is(got.Err, c.kind) {
 				t.Errorf("%q, %s, %v", got.text, got.State, got.Err)
 			}
-			in := r.intents()[got.id]
+			in := r.intent(got.id)
 			if in.State != c.state || in.GenerationID != c.generation || c.state == ledger.Settled && *in.Charge() != usd("0.013") {
 				t.Errorf("%+v", in)
 			}
@@ -99,6 +100,7 @@ func TestHostileStreams(t *testing.T) {
 
 // TestHostileReplies feeds plain replies that no honest server sends.
 func TestHostileReplies(t *testing.T) {
+	t.Parallel()
 	id := map[string]string{"X-Generation-Id": "gen-a", "Content-Type": "application/json"}
 	whole := `{"id":"gen-a","choices":[{"message":{"content":"a"},"finish_reason":"stop"}],"usage":{"cost":0.01}}`
 	for name, c := range map[string]struct {
@@ -128,7 +130,7 @@ func TestHostileReplies(t *testing.T) {
 			if got.State != c.state || (got.Err != nil) != (c.kind != "") || got.Err != nil && !fault.Is(got.Err, c.kind) {
 				t.Errorf("%s, %v (%s)", got.State, got.Err, fault.KindOf(got.Err))
 			}
-			if in := r.intents()[got.id]; in.State != c.state {
+			if in := r.intent(got.id); in.State != c.state {
 				t.Errorf("%+v", in)
 			}
 			r.mustVerify()
@@ -138,6 +140,7 @@ func TestHostileReplies(t *testing.T) {
 
 // TestGenerationUsedTwice is an id that upstream sends for two calls: it is charged once.
 func TestGenerationUsedTwice(t *testing.T) {
+	t.Parallel()
 	for _, stream := range []bool{true, false} {
 		answer := sse(chunkA, fmt.Sprintf(usageOf, "0.01"), "[DONE]")
 		if !stream {
@@ -161,10 +164,11 @@ func TestGenerationUsedTwice(t *testing.T) {
 // TestDurableBeforePassedOn has the generation id in the books when the first part is passed on, and the charge when
 // the part with the usage is.
 func TestDurableBeforePassedOn(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	c := r.reserved("ada", body(`{"tokens": 4}`, true, nil))
 	r.meter.Run(context.Background(), c, meterSink(func(p openai.Reply, charge *money.Amount) {
-		in := r.intents()[c.IntentID]
+		in := r.intent(c.IntentID)
 		if in.GenerationID != p.ID || in.GenerationID == "" {
 			t.Errorf("a part of %s was passed on while the books have %q", p.ID, in.GenerationID)
 		}

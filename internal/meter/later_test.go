@@ -38,6 +38,7 @@ func inCommit(fail *atomic.Bool, commits *int, id string, want ledger.State, t *
 // TestEndThatCannotBeStored is a disk that is full when an answer ends: the caller hears of it, nothing is charged
 // twice, and both the intent and the caller's rows are stored when there is room again.
 func TestEndThatCannotBeStored(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	var fail atomic.Bool
 	var commits int
@@ -47,7 +48,7 @@ func TestEndThatCannotBeStored(t *testing.T) {
 	if !fault.Is(result.Err, fault.Unavailable) || result.State != ledger.Pending || result.Charge != nil {
 		t.Errorf("%+v", result)
 	}
-	if in := r.intents()[call.IntentID]; !in.State.Open() || r.held() != in.AtMostCharge {
+	if in := r.intent(call.IntentID); !in.State.Open() || r.held() != in.AtMostCharge {
 		t.Errorf("meanwhile %+v with %s held", in, r.held())
 	}
 	fail.Store(false)
@@ -63,6 +64,7 @@ func TestEndThatCannotBeStored(t *testing.T) {
 
 // TestDatabaseFails breaks the very statement that ends an intent.
 func TestDatabaseFails(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	r.sql(`CREATE TRIGGER broken BEFORE UPDATE ON intents WHEN NEW.state IN ('settled', 'pending') BEGIN SELECT RAISE(ABORT, 'broken'); END`)
 	got := r.ask(`{"tokens": 5}`, false)
@@ -78,6 +80,7 @@ func TestDatabaseFails(t *testing.T) {
 
 // TestGenerationCannotBeStored passes nothing on of an answer that could not be accounted for.
 func TestGenerationCannotBeStored(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	r.sql(`CREATE TRIGGER broken BEFORE UPDATE ON intents WHEN NEW.state = 'headers' BEGIN SELECT RAISE(ABORT, 'broken'); END`)
 	got := r.ask(`{"tokens": 5, "delay_ms": 1}`, true)
@@ -93,6 +96,7 @@ func TestGenerationCannotBeStored(t *testing.T) {
 
 // TestGivesUpAfterTwoDays leaves a call unknown that OpenRouter never knows.
 func TestGivesUpAfterTwoDays(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{now: threeDaysAgo})
 	got := r.ask(`{"tokens": 5, "fault": "drop_mid", "generation_404_ms": -1}`, true)
 	in := r.ended(got.id)
@@ -107,11 +111,12 @@ func TestGivesUpAfterTwoDays(t *testing.T) {
 
 // TestBacksOff asks again and again, at longer and longer intervals, while OpenRouter does not know a call.
 func TestBacksOff(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	got := r.ask(`{"tokens": 5, "fault": "drop_mid", "generation_404_ms": -1}`, true)
-	eventually(t, "three looks", func() bool { return r.intents()[got.id].Looks >= 3 })
+	eventually(t, "three looks", func() bool { return r.intent(got.id).Looks >= 3 })
 	next, err := r.books.NextLook(context.Background())
-	in := r.intents()[got.id]
+	in := r.intent(got.id)
 	if wait := next.Sub(in.EndedAt).Seconds(); err != nil || in.State != ledger.Pending || wait < 3.5 {
 		t.Errorf("%+v, the next look is after %v seconds, %v", in, wait, err)
 	}
@@ -122,6 +127,7 @@ func TestBacksOff(t *testing.T) {
 
 // TestManyPending settles more than one batch of look-ups.
 func TestManyPending(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	var wg sync.WaitGroup
 	for range 110 {

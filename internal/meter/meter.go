@@ -60,6 +60,8 @@ type Meter struct {
 
 	ctx    context.Context // ends the background work
 	cancel context.CancelFunc
+	calls  context.Context // of all calls upstream
+	abort  context.CancelFunc
 	work   sync.WaitGroup
 	wake   chan struct{} // tells the look-up worker that there is something new
 
@@ -73,12 +75,13 @@ func Open(ctx context.Context, o Options) (*Meter, error) {
 	}
 	private := outbound.IsPrivate(o.Initial.BaseURL) // then the operator chose it
 	background, cancel := context.WithCancel(context.Background())
+	calls, abort := context.WithCancel(context.Background())
 	m := &Meter{
 		db: o.DB, ledger: o.Ledger, sealer: o.Sealer, log: o.Log, markup: o.Markup, at: o.At, disk: disk{o.DataDir, o.MinFree},
 		llm:    openai.NewClient(outbound.Transport(private)),
 		router: openrouter.New(&http.Client{Timeout: 30 * time.Second, Transport: outbound.Transport(private)}),
 		users:  &externalUsers{pseudonyms: map[string]string{}, unlearned: map[string]bool{}},
-		ctx:    background, cancel: cancel, wake: make(chan struct{}, 1),
+		ctx:    background, cancel: cancel, calls: calls, abort: abort, wake: make(chan struct{}, 1),
 		onSettled: func(string) {},
 	}
 	m.conns = &connections{m: m, keyFile: o.KeyFile, initial: o.Initial}
@@ -89,6 +92,7 @@ func Open(ctx context.Context, o Options) (*Meter, error) {
 	}
 	if err != nil {
 		cancel()
+		abort()
 		return nil, fmt.Errorf("open the meter: %w", err)
 	}
 	return m, nil
@@ -100,8 +104,9 @@ func (m *Meter) Start(settled func(intentID string)) {
 	m.work.Go(m.lookUpForever)
 }
 
-// Close ends the background work. Calls that still run end with their own contexts; the caller waits for them first.
+// Close breaks off what still runs and waits until that is stored.
 func (m *Meter) Close() {
+	m.abort()
 	m.cancel()
 	m.work.Wait()
 	m.llm.Close()

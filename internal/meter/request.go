@@ -32,7 +32,7 @@ type Request struct {
 
 // Call is a priced request, ready to be reserved and run.
 type Call struct {
-	IntentID string
+	IntentID string // known after Reserve
 	Model    openrouter.Model
 	Stream   bool
 
@@ -194,11 +194,7 @@ func (m *Meter) price(r Request, conn Connection, model openrouter.Model, stream
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "The request is too large to be priced.")
 	}
-	id, err := ledger.NewID()
-	if err != nil {
-		return nil, err
-	}
-	c := &Call{IntentID: id, Model: model, Stream: stream, request: r, conn: conn, prompt: prompt, maxTokens: defaultMaxTokens}
+	c := &Call{Model: model, Stream: stream, request: r, conn: conn, prompt: prompt, maxTokens: defaultMaxTokens}
 	if model.MaxOutput > 0 {
 		c.maxTokens = min(c.maxTokens, model.MaxOutput)
 	}
@@ -234,6 +230,10 @@ func (m *Meter) Reserve(tx *sqldb.Tx, c *Call) error {
 	}
 	atMost, err := c.atMost()
 	if err != nil {
+		return err
+	}
+	// Made here, on the writer, so that ids are in the order in which the books show them.
+	if c.IntentID, err = ledger.NewID(); err != nil {
 		return err
 	}
 	if c.pseudonym, err = m.users.pseudonym(tx, c.request.UserID); err != nil {

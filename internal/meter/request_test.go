@@ -22,6 +22,7 @@ func message(members string) map[string]string {
 
 // TestRefusedRequests refuses what cannot be priced, in words that name it. Nothing is sent or written.
 func TestRefusedRequests(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	type row struct {
 		fields map[string]string
@@ -78,6 +79,7 @@ func TestRefusedRequests(t *testing.T) {
 
 // TestAcceptedRequests sends on what does not change the price of a token.
 func TestAcceptedRequests(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	for name, fields := range map[string]map[string]string{
 		"parts of text":    message(`"content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}},{"type":"text","text":"y"}]`),
@@ -110,6 +112,7 @@ func TestAcceptedRequests(t *testing.T) {
 
 // TestWire checks what is sent along: the bound on prices and length, and who asks, by a pseudonym only.
 func TestWire(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	pseudonym := ""
 	for i, c := range []struct {
@@ -166,6 +169,7 @@ func TestWire(t *testing.T) {
 
 // TestBadPreferences ends a call before anything leaves.
 func TestBadPreferences(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	c, err := r.prepare("ada", body(`{}`, true, map[string]string{"provider": `"OpenAI"`}))
 	if err == nil {
@@ -181,6 +185,7 @@ func TestBadPreferences(t *testing.T) {
 
 // TestModels lists them, and needs a connection.
 func TestModels(t *testing.T) {
+	t.Parallel()
 	list, err := start(t, settings{}).meter.Models(t.Context())
 	if err != nil || len(list) < 10 || list[0].ID != "anthropic/claude-sonnet-4.5" {
 		t.Errorf("%d models, %v", len(list), err)

@@ -157,7 +157,7 @@ func (r *rig) reopen() {
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(2 * time.Millisecond)
+	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
 		select {
@@ -250,11 +250,24 @@ func (r *rig) intents() map[string]ledger.Intent {
 	return byID
 }
 
+// intent reads one of them.
+func (r *rig) intent(id string) (in ledger.Intent) {
+	r.Helper()
+	if err := r.db.Read(context.Background(), func(tx *sqldb.Tx) error {
+		found, err := ledger.ByID(tx, []string{id})
+		in = found[id]
+		return err
+	}); err != nil {
+		r.Fatal(err)
+	}
+	return in
+}
+
 // ended waits until an intent has ended.
 func (r *rig) ended(id string) (in ledger.Intent) {
 	r.Helper()
 	eventually(r.T, "the end of intent "+id, func() bool {
-		in = r.intents()[id]
+		in = r.intent(id)
 		return !in.State.Open()
 	})
 	return in

@@ -41,7 +41,7 @@ type Sink struct {
 
 // Result is how a call ended.
 type Result struct {
-	State        ledger.State // settled, free, pending or unknown
+	State        ledger.State // settled, free, pending, unknown, or sent: its end is awaited in the background
 	Charge       *money.Amount
 	FinishReason string
 	Err          error        // what to tell the person; nil when the answer is whole
@@ -61,45 +61,97 @@ type outcome struct {
 	err          error
 }
 
-// Run sends a reserved call and ends its intent, whatever happens. Cancelling ctx drops the upstream connection; the
-// cost is then asked for later. When the process dies inside Run, the next start goes on from what is stored.
+// Run sends a reserved call and ends its intent, whatever happens. When ctx ends, Run returns soon, and what was paid for
+// is still found: a stream is broken off once its generation id is durable, and a plain answer, which is paid for in
+// full, is read to its end in the background. When the process dies, the next start goes on from what is stored.
 func (m *Meter) Run(ctx context.Context, c *Call, sink Sink) Result {
 	m.traffic.enter()
-	defer m.traffic.leave()
-	var o outcome
-	m.at("send.before")
-	body, err := c.body()
-	if err != nil {
-		o.err = err
-	} else {
-		o = m.exchange(ctx, c, body, sink)
+	paid, giveUp := context.WithCancelCause(m.calls)
+	begun := make(chan opened, 1)
+	m.work.Go(func() { begun <- m.open(ctx, paid, c) })
+	select {
+	case a := <-begun:
+		defer m.traffic.leave()
+		defer giveUp(nil)
+		stop := context.AfterFunc(ctx, func() { giveUp(context.Cause(ctx)) })
+		defer stop()
+		return m.finish(paid, c, a, sink)
+	case <-ctx.Done():
+		return m.leave(ctx, c, sink, func() {
+			defer m.traffic.leave()
+			defer giveUp(nil)
+			a := <-begun
+			if a.generationID != "" {
+				giveUp(context.Cause(ctx)) // a stream: its id is enough
+			}
+			m.finish(paid, c, a, Sink{Part: func(openai.Reply, *money.Amount) { giveUp(context.Cause(ctx)) }})
+			m.onSettled(c.IntentID)
+		})
 	}
-	return m.end(c, o, sink)
 }
 
-// exchange sends the request and reads the answer to its end.
-func (m *Meter) exchange(ctx context.Context, c *Call, body []byte, sink Sink) (o outcome) {
-	resp, sent, err := m.llm.Post(ctx, c.conn.BaseURL, c.conn.Key, body)
-	o.sent = sent
+// leave is for a caller who went away before the answer began: their rows are stored now, and the call is ended in the
+// background, because only the beginning of the answer says what it is known by.
+func (m *Meter) leave(ctx context.Context, c *Call, sink Sink, end func()) Result {
+	r := Result{State: ledger.Sent, Err: m.explain(ctx, ctx.Err())}
+	if sink.Commit != nil {
+		err := m.db.Write(context.Background(), func(tx *sqldb.Tx) error { return sink.Commit(tx, r) })
+		if err != nil {
+			m.log.Error("the end of an answer that nobody waited for was not stored", "intent", c.IntentID, "err", err)
+		}
+	}
+	m.work.Go(end)
+	return r
+}
+
+// opened is an answer that has begun. The body of a stream is still to be read.
+type opened struct {
+	outcome
+	stream *openai.IdleReader // nil for a plain answer or an error
+}
+
+// open sends the request, unless the caller has gone before, and waits until the answer begins, or, when it is plain,
+// ends. ctx is the call's own, which outlives the caller's.
+func (m *Meter) open(caller, ctx context.Context, c *Call) (a opened) {
+	m.at("send.before")
+	body, err := c.body()
+	if caller.Err() != nil {
+		err = m.explain(caller, caller.Err())
+	}
 	if err != nil {
-		o.err = m.explain(ctx, err)
-		return o
+		a.err = err
+		return a
+	}
+	resp, sent, err := m.llm.Post(ctx, c.conn.BaseURL, c.conn.Key, body)
+	a.sent = sent
+	if err != nil {
+		a.err = m.explain(ctx, err)
+		return a
 	}
 	m.at("headers.received")
-	o.generationID = resp.GenerationID
+	a.generationID = resp.GenerationID
 	reader := openai.NewIdleReader(resp.Body, idleTimeout)
-	defer func() { _ = reader.Close() }() // everything of worth is read or given up
-	if resp.Status != http.StatusOK {
-		o.err = refusal(resp, reader)
-		return o
+	switch {
+	case resp.Status != http.StatusOK:
+		a.err = refusal(resp, reader)
+	case c.Stream:
+		a.answered, a.stream = true, reader
+		return a
+	default:
+		a.answered = true
+		m.readPlain(ctx, reader, &a.outcome)
 	}
-	o.answered = true
-	if c.Stream {
-		m.readStream(ctx, c, reader, &o, sink)
-	} else {
-		m.readPlain(ctx, reader, &o)
+	_ = reader.Close() // everything of worth is read
+	return a
+}
+
+// finish reads the rest of a stream and ends the intent.
+func (m *Meter) finish(ctx context.Context, c *Call, a opened, sink Sink) Result {
+	if a.stream != nil {
+		m.readStream(ctx, c, a.stream, &a.outcome, sink)
+		_ = a.stream.Close() // everything of worth is read or given up
 	}
-	return o
+	return m.end(c, a.outcome, sink)
 }
 
 // refusal turns an error status into words for the person.

@@ -41,7 +41,7 @@ func (t *traffic) leave() {
 	}
 }
 
-// Drain refuses new calls and waits until the running ones have ended, or ctx has.
+// Drain refuses new calls and waits until the running ones have ended. When ctx ends before, it breaks them off.
 func (m *Meter) Drain(ctx context.Context) {
 	t := &m.traffic
 	t.mu.Lock()
@@ -58,6 +58,7 @@ func (m *Meter) Drain(ctx context.Context) {
 	select {
 	case <-idle:
 	case <-ctx.Done():
+		m.abort()
 	}
 }
 

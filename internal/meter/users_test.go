@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"testing"
-	"time"
 
 	"mai/internal/fault"
 	"mai/internal/sqldb"
@@ -44,6 +43,7 @@ func (r *rig) unlearned() (n int) {
 
 // TestLearnsUsers stores how OpenRouter knows each user, from an answer or a look-up, and after a restart too.
 func TestLearnsUsers(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	for user, directive := range map[string]string{
 		"streams":    `{"tokens": 3}`,
@@ -77,43 +77,51 @@ func TestLearnsUsers(t *testing.T) {
 	r.mustMatchBill()
 }
 
-// TestDrain refuses new calls, lets the running ones end, and waits no longer than it may.
+// TestDrain refuses new calls and lets the running ones end, but breaks them off when that takes longer than it may.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	r.meter.Drain(t.Context()) // nothing runs
-	r.reopen()
-	c := r.reserved("ada", body(`{"tokens": 4, "fault": "stall_ms:400"}`, true, nil))
-	running, ended := make(chan struct{}), make(chan reply)
-	go func() {
-		ended <- r.run(context.Background(), c, func(n int) {
-			if n == 1 {
-				close(running)
-			}
+	for _, c := range []struct {
+		pause   string
+		patient bool
+		want    ending
+	}{
+		{`"fault": "stall_ms:400"`, true, settled("")},
+		{`"fault": "stall_ms:60000"`, false, found(fault.Unavailable)},
+	} {
+		r.reopen()
+		call := r.reserved("ada", body(`{"tokens": 9, `+c.pause+`}`, true, nil))
+		running, ended := make(chan struct{}), make(chan reply)
+		go func() {
+			ended <- r.run(context.Background(), call, func(n int) {
+				if n == 1 {
+					close(running)
+				}
+			})
+		}()
+		<-running
+		wait, cancel := context.WithCancel(t.Context())
+		drained := make(chan struct{})
+		go func() { r.meter.Drain(wait); close(drained) }()
+		eventually(t, "the refusal of a new call", func() bool {
+			_, err := r.prepare("ada", body(`{}`, true, nil))
+			return fault.Is(err, fault.Unavailable)
 		})
-	}()
-	<-running
-	soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	r.meter.Drain(soon)
-	select {
-	case <-ended:
-		t.Error("the call ended before its pause")
-	default:
+		if !c.patient {
+			cancel()
+		}
+		got := <-ended
+		<-drained
+		cancel()
+		r.checkEnding(got, c.want)
+		r.mustMatchBill()
 	}
-	if _, err := r.prepare("ada", body(`{}`, true, nil)); !fault.Is(err, fault.Unavailable) {
-		t.Errorf("a new call: %v", err)
-	}
-	drained := make(chan struct{})
-	go func() { r.meter.Drain(context.Background()); close(drained) }()
-	if got := <-ended; got.Err != nil || got.text != "t1 t2 t3 t4" {
-		t.Errorf("the running call: %q, %v", got.text, got.Err)
-	}
-	<-drained
-	r.mustMatchBill()
 }
 
 // TestFullDisk accepts no call that could not be written down.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{minFree: 1 << 60})
 	if _, err := r.prepare("ada", body(`{}`, true, nil)); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("%v", err)
@@ -127,6 +135,7 @@ func TestFullDisk(t *testing.T) {
 
 // TestRecovery restarts while a call is being answered: what is stored of it is looked up and charged.
 func TestRecovery(t *testing.T) {
+	t.Parallel()
 	r := start(t, settings{})
 	c := r.reserved("ada", body(`{"tokens": 8, "fault": "stall_ms:60000"}`, true, nil))
 	ctx, cancel := context.WithCancel(context.Background())

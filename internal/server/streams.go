@@ -125,10 +125,10 @@ func (s *Server) followRun(ctx context.Context, c caller, in *followInput) (prod
 	}, nil
 }
 
-func (s *Server) followChats(_ context.Context, c caller, _ *struct{}) (producer, error) {
+func (s *Server) followChats(ctx context.Context, c caller, _ *struct{}) (producer, error) {
+	feed := s.Chats.Feed(c.ID) // before the reply begins, so that who sees it begin misses nothing
+	context.AfterFunc(ctx, func() { s.Chats.Leave(feed) })
 	return func(ctx context.Context, put func(event) error) error {
-		feed := s.Chats.Feed(c.ID)
-		defer s.Chats.Leave(feed)
 		for {
 			select {
 			case change, open := <-feed.C:

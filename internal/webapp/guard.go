@@ -12,7 +12,7 @@ import (
 // frame around it. Style attributes are allowed because the UI's library sets them.
 func contentPolicy() string {
 	return strings.Join([]string{
-		"default-src 'none'", "script-src 'self'", "style-src 'self' 'unsafe-inline'", "img-src 'self' data: blob:",
+		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data: blob:",
 		"font-src 'self'", "connect-src 'self'", "worker-src 'self'", "manifest-src 'self'", "frame-ancestors 'none'",
 		"base-uri 'none'", "form-action 'self'",
 	}, "; ")

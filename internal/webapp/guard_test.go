@@ -53,7 +53,7 @@ func TestSecurityHeaders(t *testing.T) {
 	plain, _ := do(t, h, "GET", "/", "", nil)
 	behind, _ := do(t, h, "GET", "/", "", map[string]string{"X-Forwarded-Proto": "https"})
 	for header, want := range map[string]string{
-		"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; " +
+		"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; " +
 			"font-src 'self'; connect-src 'self'; worker-src 'self'; manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
 		"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "Cross-Origin-Opener-Policy": "",
 	} {

@@ -42,7 +42,7 @@ export function useScroll(scroller: RefObject<HTMLElement | null>, height: numbe
     let last = el.scrollTop
     let lastHeight = el.scrollHeight
     const release = () => {
-      if (el.scrollHeight > el.clientHeight + nearEnd) set(false)
+      if (el.scrollHeight > el.clientHeight + 1) set(false)
     }
     const onWheel = (e: WheelEvent) => e.deltaY < 0 && release()
     const onKey = (e: KeyboardEvent) => ['ArrowUp', 'PageUp', 'Home'].includes(e.key) && release()

@@ -59,22 +59,24 @@ interface Coloured {
 /** The colours of code, renewed while it grows: one request at a time, each for the newest version. */
 function useColours(code: string, language: string): Coloured | null {
   const [coloured, setColoured] = useState<Coloured | null>(null)
-  const newest = useRef(code)
+  const [unknown, setUnknown] = useState('')
+  const newest = useRef({ code, language })
   const busy = useRef(false)
-  newest.current = code
+  newest.current = { code, language }
   useEffect(() => {
-    if (!language || busy.current || code.length > longestColoured || coloured?.code === code) return
+    if (!language || language === unknown || busy.current || code.length > longestColoured || coloured?.code === code)
+      return
     busy.current = true
     const ask = async () => {
       const wanted = newest.current
-      const lines = await highlight(wanted, language)
-      // An unknown language stays unknown, so there is no need to ask again.
-      if (!lines) return
+      const lines = await highlight(wanted.code, wanted.language)
       busy.current = false
-      setColoured({ code: wanted, lines })
+      if (lines) setColoured({ code: wanted.code, lines })
+      // A name that is still being written ("pyth") is unknown too; the next one is asked for again.
+      else setUnknown(wanted.language)
     }
     setTimeout(ask, coloured ? colourEvery : 40)
-  }, [code, language, coloured])
+  }, [code, language, coloured, unknown])
   return coloured
 }
 
