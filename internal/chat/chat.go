@@ -153,7 +153,7 @@ func (c *Chats) Close() {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
-	c.cancel(errClosing)
+	c.cancel(meter.ErrClosing)
 	c.work.Wait()
 	c.feeds.close()
 }

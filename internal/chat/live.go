@@ -17,8 +17,6 @@ import (
 // storeEvery is the longest that text is only in memory.
 const storeEvery = 250 * time.Millisecond
 
-var errClosing = errors.New("the server is stopping")
-
 // liveRun is a run in this process: its text as a list of deltas that readers follow at their own pace. A slow reader
 // never slows the run.
 type liveRun struct {
@@ -112,7 +110,7 @@ func (c *Chats) start(r *liveRun, call *meter.Call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed { // Close does not wait for it: its intent and its run are found by the next start
-		cancel(errClosing)
+		cancel(meter.ErrClosing)
 		return
 	}
 	c.live[r.run.ID] = r
@@ -162,7 +160,7 @@ func stateOf(err error) (state string, failure RunError) {
 		return Done, failure
 	case errors.Is(err, meter.ErrStopped):
 		return Stopped, failure
-	case errors.Is(err, errClosing):
+	case errors.Is(err, meter.ErrClosing):
 		return Interrupted, failure
 	}
 	return Failed, RunError{string(fault.KindOf(err)), fault.Message(err)}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -242,5 +243,14 @@ func TestPeriods(t *testing.T) {
 	}
 	if got := ledger.KeyHash("abc"); got != "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" {
 		t.Errorf("hash %s", got)
+	}
+}
+
+// TestAuditEnds waits for its night no longer than it is wanted.
+func TestAuditEnds(t *testing.T) {
+	r := start(t)
+	ledger.StartAudit(r.db, slog.New(slog.NewTextHandler(r.log, nil))).Close()
+	if text := r.log.String(); text != "" {
+		t.Errorf("the log says %s", text)
 	}
 }

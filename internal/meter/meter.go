@@ -61,7 +61,7 @@ type Meter struct {
 	ctx    context.Context // ends the background work
 	cancel context.CancelFunc
 	calls  context.Context // of all calls upstream
-	abort  context.CancelFunc
+	abort  context.CancelCauseFunc
 	work   sync.WaitGroup
 	wake   chan struct{} // tells the look-up worker that there is something new
 
@@ -75,7 +75,7 @@ func Open(ctx context.Context, o Options) (*Meter, error) {
 	}
 	private := outbound.IsPrivate(o.Initial.BaseURL) // then the operator chose it
 	background, cancel := context.WithCancel(context.Background())
-	calls, abort := context.WithCancel(context.Background())
+	calls, abort := context.WithCancelCause(context.Background())
 	m := &Meter{
 		db: o.DB, ledger: o.Ledger, sealer: o.Sealer, log: o.Log, markup: o.Markup, at: o.At, disk: disk{o.DataDir, o.MinFree},
 		llm:    openai.NewClient(outbound.Transport(private)),
@@ -92,7 +92,7 @@ func Open(ctx context.Context, o Options) (*Meter, error) {
 	}
 	if err != nil {
 		cancel()
-		abort()
+		abort(nil)
 		return nil, fmt.Errorf("open the meter: %w", err)
 	}
 	return m, nil
@@ -106,7 +106,7 @@ func (m *Meter) Start(settled func(intentID string)) {
 
 // Close breaks off what still runs and waits until that is stored.
 func (m *Meter) Close() {
-	m.abort()
+	m.abort(ErrClosing)
 	m.cancel()
 	m.work.Wait()
 	m.llm.Close()

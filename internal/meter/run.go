@@ -29,6 +29,9 @@ const maxCost = 500 * money.USD
 // ErrStopped is the cause to cancel a run's context with when a person stops it.
 var ErrStopped = errors.New("stopped by the user")
 
+// ErrClosing is the cause of calls that are broken off because the server stops.
+var ErrClosing = errors.New("the server is stopping")
+
 // Sink receives what a call produces.
 type Sink struct {
 	// Part is called by Run for each part of a stream, in order, the first after the generation id is durable, and for

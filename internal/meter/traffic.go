@@ -58,7 +58,7 @@ func (m *Meter) Drain(ctx context.Context) {
 	select {
 	case <-idle:
 	case <-ctx.Done():
-		m.abort()
+		m.abort(ErrClosing)
 	}
 }
 

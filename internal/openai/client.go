@@ -55,7 +55,7 @@ func (c *Client) Post(ctx context.Context, baseURL, key string, body []byte) (r 
 	req.Header.Set("Authorization", "Bearer "+key)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-OpenRouter-Title", "mAI")
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Do(req) //nolint:bodyclose // the caller closes Response.Body
 	if err != nil {
 		return nil, left.Load(), fmt.Errorf("post chat completion: %w", err)
 	}

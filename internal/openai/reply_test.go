@@ -132,7 +132,9 @@ func TestWithCharge(t *testing.T) {
 	if !ok {
 		t.Fatal("no usage")
 	}
-	maps.DeleteFunc(u, func(name string, _ any) bool { return slices.Contains([]string{"cost", "cost_details", "is_byok"}, name) })
+	maps.DeleteFunc(u, func(name string, _ any) bool {
+		return slices.Contains([]string{"cost", "cost_details", "is_byok"}, name)
+	})
 	if !reflect.DeepEqual(before, after) || !reflect.DeepEqual(before, none) {
 		t.Errorf("something else changed:\n%v\n%v\n%v", before, after, none)
 	}

@@ -186,7 +186,7 @@ func TestDecodeJSON(t *testing.T) {
 		says       string
 	}{
 		{"good", `{"name":"Ann","age":3}` + "\n", 200, `{"name":"Ann","age":3}`},
-		{"unknown field", `{"nmae":"Ann"}`, 400, `no field \"nmae\"`},
+		{"unknown field", `{"fame":"Ann"}`, 400, `no field \"fame\"`},
 		{"wrong type", `{"age":"three"}`, 400, `field \"age\" cannot be of the kind string`},
 		{"not an object", `[]`, 400, "of the kind array"},
 		{"syntax", `{"name":}`, 400, "not valid JSON, at byte 9"},
