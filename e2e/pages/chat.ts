@@ -31,7 +31,7 @@ export class Answer {
   /** Waits for the end and for exactly this text. */
   async finishedAs(text: string): Promise<void> {
     await expect(this.root).toHaveAttribute('aria-busy', 'false', { timeout: 30_000 })
-    expect(await this.text.innerText()).toBe(text)
+    expect(await this.text.textContent()).toBe(text)
   }
 
   /** The exact amount and the generation it is for, as the popover says. */
@@ -39,8 +39,8 @@ export class Answer {
     await this.charge.click()
     const popover = this.page.getByRole('dialog', { name: 'Charge' })
     await expect(popover.getByText('Settled')).toBeVisible()
-    const amount = await popover.locator('.charge-amount').innerText()
-    const generation = await popover.getByText(/^gen-/).innerText()
+    const amount = (await popover.locator('.charge-amount').textContent()) ?? ''
+    const generation = (await popover.getByText(/^gen-/).textContent()) ?? ''
     await this.page.keyboard.press('Escape')
     await expect(popover).toBeHidden()
     return { amount, generation }

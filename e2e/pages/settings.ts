@@ -53,7 +53,7 @@ export class UsagePage {
   /** An exact amount among the figures, by its term: `Today` or the name of a month. */
   async figure(term: string): Promise<bigint> {
     const stat = this.page.locator('.stat').filter({ has: this.page.getByText(term, { exact: true }) })
-    return pico(await stat.locator('.figure').innerText())
+    return pico((await stat.locator('.figure').textContent()) ?? '')
   }
 
   async setLimit(amount: string): Promise<void> {

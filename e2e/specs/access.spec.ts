@@ -93,7 +93,7 @@ test.describe('by keys alone', () => {
     await expect(chat.answer.text).toContainText('t10 ')
     await page.keyboard.press('Escape')
     await expect(chat.answer.stopped).toBeVisible()
-    expect(counted(300).startsWith(await chat.answer.text.innerText())).toBe(true)
+    expect(counted(300).startsWith((await chat.answer.text.textContent()) ?? '?')).toBe(true)
     await expect(chat.message).toBeFocused()
 
     await page.keyboard.press('Control+Shift+O')

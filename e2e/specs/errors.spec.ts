@@ -1,5 +1,4 @@
 // What goes wrong is said where it happened, with the way out, and no text that a person wrote is ever lost.
-import { ChatPage } from '../pages/chat'
 import { ConnectionsPage, signIn, UsagePage } from '../pages/settings'
 import { admin, expect, openChat, register, test } from '../support/fixtures'
 import { ask, Simulator } from '../support/simulator'

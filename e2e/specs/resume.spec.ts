@@ -36,7 +36,7 @@ test('stopping keeps the text, charges exactly, and offers to go on', async ({ c
   await expect(chat.answer.text).toContainText('t12 ')
   await chat.stop.click()
   await expect(chat.answer.stopped).toBeVisible()
-  const kept = await chat.answer.text.innerText()
+  const kept = (await chat.answer.text.textContent()) ?? ''
   expect(counted(300).startsWith(kept)).toBe(true)
   expect(kept.length).toBeLessThan(counted(300).length)
 
@@ -52,7 +52,7 @@ test('stopping keeps the text, charges exactly, and offers to go on', async ({ c
   await test.step('it stays so after a reload, and goes on', async () => {
     await chat.page.reload()
     await expect(chat.answer.stopped).toBeVisible()
-    expect(await chat.answer.text.innerText()).toBe(kept)
+    expect(await chat.answer.text.textContent()).toBe(kept)
     await expectContinued(chat, kept)
   })
 })
@@ -110,7 +110,7 @@ test('a killed server leaves what was written, and goes on from there', async ({
   await mai.kill()
   await mai.restart()
   await expect(chat.answer.interrupted).toBeVisible({ timeout: 30_000 })
-  const kept = await chat.answer.text.innerText()
+  const kept = (await chat.answer.text.textContent()) ?? ''
   expect(counted(300).startsWith(kept)).toBe(true)
   expect(kept).toContain('t5 ')
 
@@ -127,7 +127,7 @@ async function expectContinued(chat: ChatPage, kept: string): Promise<void> {
   await chat.answer.button('Continue').click()
   await expect(chat.answer.button('Continue')).toBeHidden()
   await expect(chat.answer.root).toHaveAttribute('aria-busy', 'false')
-  const text = await chat.answer.text.innerText()
+  const text = (await chat.answer.text.textContent()) ?? ''
   expect(text.startsWith(kept)).toBe(true)
   expect(text.length).toBeGreaterThan(kept.length + 20)
   await expect(chat.answers).toHaveCount(1)

@@ -66,6 +66,7 @@ func TestPurge(t *testing.T) {
 	gone, kept, whole := draft(`{"tokens": 3}`), draft(`{"tokens": 3}`), draft(`{"tokens": 3}`)
 	for _, d := range []chat.Draft{gone, kept, whole} {
 		r.answered(d)
+		r.titled(d)
 	}
 	r.must(r.chats.Delete(ctx, "ada", gone.ChatID))
 	ahead.Store(int64(30 * time.Minute))

@@ -118,7 +118,7 @@ func TestFeedIsOnesOwn(t *testing.T) {
 	first, second, others := r.chats.Feed("ada"), r.chats.Feed("ada"), r.chats.Feed("bob")
 	d := draft(`{"tokens": 3}`)
 	r.answered(d)
-	eventually(t, "the title", func() bool { return r.get(d.ChatID).Title == "Tell me all about whales" })
+	r.titled(d)
 	r.must(r.chats.Delete(context.Background(), "ada", d.ChatID))
 	_, err := r.chats.Restore(context.Background(), "ada", d.ChatID)
 	r.must(err)

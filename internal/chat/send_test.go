@@ -71,6 +71,7 @@ func TestSentTwentyTimes(t *testing.T) {
 	wg.Wait()
 	m := r.done(runs[0])
 	runs = append(runs, r.send(d).RunID)
+	r.titled(d)
 	r.reopen()
 	runs = append(runs, r.send(d).RunID)
 	for _, id := range runs {

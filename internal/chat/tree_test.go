@@ -193,7 +193,7 @@ func TestTitle(t *testing.T) {
 		t.Errorf("at first %q", title)
 	}
 	r.done(started.RunID)
-	eventually(t, "the title", func() bool { return r.get(d.ChatID).Title == "Tell me all about whales" })
+	r.titled(d)
 	r.answered(next(d.ChatID, d.ReplyID, `{"tokens": 2}`))
 	r.regenerate(d, "")
 	r.mustMatchBill()

@@ -208,6 +208,14 @@ func (l *Ledger) mendCounters(tx *sqldb.Tx) error {
 	if err != nil || len(differ) == 0 {
 		return err
 	}
+	var lost int64 // settled calls whose entry is gone: the end of the chain was cut off
+	if err := tx.Row(`SELECT COUNT(*) FROM intents i WHERE i.state = 'settled'
+		AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.intent_id = i.id AND e.kind = 'settle')`, nil, &lost); err != nil {
+		return err
+	}
+	if lost > 0 {
+		return fault.New(fault.Unavailable, "The ledger is damaged: %d settled calls have no entry. Keep a copy of the data folder, run `mai ledger verify`, and restore the last verified backup.", lost)
+	}
 	l.log.Error("budget counters differed from the ledger and were made anew", "differences", differ)
 	if _, err := tx.Exec(`DELETE FROM counters`); err != nil {
 		return err

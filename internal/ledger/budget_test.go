@@ -28,6 +28,7 @@ func (r *rig) try(charge money.Amount) error {
 }
 
 func TestSetBudget(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	if b := r.readBudget(); b.Limit != nil || b.Remaining() != nil || b.Period != "2026-11" || !b.ResetsAt.Equal(time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)) {
 		t.Errorf("at first: %+v", b)
@@ -61,6 +62,7 @@ func TestSetBudget(t *testing.T) {
 
 // TestZeroBudget stops all spending, and nothing that is free.
 func TestZeroBudget(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.budget(0)
 	if err := r.try(1); !fault.Is(err, fault.OverBudget) || !strings.Contains(fault.Message(err), "used up") {
@@ -73,6 +75,7 @@ func TestZeroBudget(t *testing.T) {
 
 // TestRefusalsSayWhy checks the sentence for each reason.
 func TestRefusalsSayWhy(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.budget(usd("10"))
 	if err := r.try(usd("11.5")); !contains(err, "$11.5", "$10 of", "resets on 1 December", "fewer tokens") {
@@ -116,6 +119,7 @@ func contains(err error, parts ...string) bool {
 
 // TestLoweredBudget is below what is spent and held already: nothing more is allowed, and nothing is below zero.
 func TestLoweredBudget(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.spend("gen-1", usd("2"))
 	r.reserve(usd("3"))
@@ -136,6 +140,7 @@ func TestLoweredBudget(t *testing.T) {
 
 // TestSettlesInItsOwnMonth gives a hold back to the month that it was taken from.
 func TestSettlesInItsOwnMonth(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.budget(usd("5"))
 	id := r.reserve(usd("3"))

@@ -15,6 +15,7 @@ import (
 
 // TestBudgetHoldsUnderConcurrency has 200 callers at once ask for a budget of ten and a half holds.
 func TestBudgetHoldsUnderConcurrency(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	const cost = money.USD / 7
 	hold, err := markup.Bound(cost)
@@ -53,6 +54,7 @@ func TestBudgetHoldsUnderConcurrency(t *testing.T) {
 
 // TestSettledOnce ends an intent from many sides at once: exactly one wins.
 func TestSettledOnce(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	id := r.reserve(usd("0.5"))
 	r.identify(id, "gen-1")
@@ -88,6 +90,7 @@ func TestSettledOnce(t *testing.T) {
 }
 
 func TestEndedIntentsStayEnded(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	settled := r.spend("gen-1", usd("0.25"))
 	free, unknown := r.reserve(1), r.reserve(1)
@@ -131,6 +134,7 @@ func (r *rig) reserveID(tx *sqldb.Tx) string {
 
 // TestGenerationBelongsToOneIntent refuses an id that upstream sends for two calls, in every transition.
 func TestGenerationBelongsToOneIntent(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.spend("gen-settled", 1)
 	r.pend(r.reserve(1), "gen-pending")
@@ -154,6 +158,7 @@ func TestGenerationBelongsToOneIntent(t *testing.T) {
 
 // TestRecovery restarts with intents in every state.
 func TestRecovery(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	want := map[string]ledger.State{}
 	add := func(id string, state ledger.State) string {
@@ -199,6 +204,7 @@ func TestRecovery(t *testing.T) {
 
 // TestReserveRefusesWhatCannotBeCounted is about amounts beyond int64.
 func TestReserveRefusesWhatCannotBeCounted(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	c := r.call(money.Max)
 	if err := r.write(func(tx *sqldb.Tx) error { return r.books.Reserve(tx, c) }); !fault.Is(err, fault.Invalid) {
@@ -217,6 +223,7 @@ func TestReserveRefusesWhatCannotBeCounted(t *testing.T) {
 }
 
 func TestAppendOnly(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	r.spend("gen-1", usd("0.25"))
 	for _, statement := range []string{

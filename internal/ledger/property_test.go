@@ -265,6 +265,7 @@ func (m *model) check() {
 
 // TestAgainstModel does random things, over several months and restarts, and compares with the model.
 func TestAgainstModel(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -106,12 +107,11 @@ func ByID(tx *sqldb.Tx, ids []string) (map[string]Intent, error) {
 	found := make(map[string]Intent, len(ids))
 	for len(ids) > 0 {
 		n := min(len(ids), 500)
-		args := make([]any, n)
+		args, marks := make([]any, n), make([]string, n)
 		for i, id := range ids[:n] {
-			args[i] = id
+			args[i], marks[i] = id, "$"+strconv.Itoa(i+1)
 		}
-		marks := strings.Repeat(", ?", n)[2:]
-		err := tx.Each(intentQuery+`WHERE i.id IN (`+marks+`) GROUP BY i.id`, args, func(scan func(...any) error) error {
+		err := tx.Each(intentQuery+`WHERE i.id IN (`+strings.Join(marks, ", ")+`) GROUP BY i.id`, args, func(scan func(...any) error) error {
 			in, err := scanIntent(scan)
 			found[in.ID] = in
 			return err

@@ -19,6 +19,7 @@ import (
 
 // TestExportIntents writes null for what is not known, "0" for what is free, and the sum for what was paid.
 func TestExportIntents(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	paid, free, unknown, pending, open := r.spend("gen-1", usd("0.01")), r.reserve(10), r.reserve(20), r.reserve(30), r.reserve(40)
 	r.release(free, ledger.Free)
@@ -50,6 +51,7 @@ func TestExportIntents(t *testing.T) {
 
 // TestExportEntries recomputes the chain from what is exported, as anybody can.
 func TestExportEntries(t *testing.T) {
+	t.Parallel()
 	r := withSomeBooks(t)
 	prev, n := []byte{}, 0
 	err := ledger.ExportEntries(t.Context(), r.db, func(line ledger.EntryLine) error {
@@ -72,6 +74,7 @@ func TestExportEntries(t *testing.T) {
 }
 
 func TestAccuracy(t *testing.T) {
+	t.Parallel()
 	r := withSomeBooks(t)
 	list, err := r.books.Accuracy(t.Context())
 	if err != nil || len(list) != len(ledger.States()) {
@@ -93,6 +96,7 @@ func TestAccuracy(t *testing.T) {
 
 // TestTotals sums by user, model and UTC day: the parts are the whole, and what was free does not count.
 func TestTotals(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	spend := func(user, model string, cost money.Amount) {
 		c := r.call(cost)
@@ -140,6 +144,7 @@ func TestTotals(t *testing.T) {
 }
 
 func TestLists(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	var ids []string
 	for i := range 5 {
@@ -191,6 +196,7 @@ func TestLists(t *testing.T) {
 
 // TestLooks orders what OpenRouter is asked for.
 func TestLooks(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	next := func() time.Time {
 		at, err := r.books.NextLook(context.Background())
@@ -228,6 +234,7 @@ func TestLooks(t *testing.T) {
 }
 
 func TestPeriods(t *testing.T) {
+	t.Parallel()
 	warsaw := time.FixedZone("CET", 3600)
 	for _, c := range []struct {
 		at          time.Time
@@ -248,6 +255,7 @@ func TestPeriods(t *testing.T) {
 
 // TestAuditEnds waits for its night no longer than it is wanted.
 func TestAuditEnds(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	ledger.StartAudit(r.db, slog.New(slog.NewTextHandler(r.log, nil))).Close()
 	if text := r.log.String(); text != "" {

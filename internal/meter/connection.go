@@ -75,6 +75,9 @@ func (c *connections) load(ctx context.Context) error {
 	}
 	err := c.m.db.Read(ctx, func(tx *sqldb.Tx) error {
 		saved, err := c.row(tx, `active = 1`)
+		if saved.Source == File { // the file is not used any more: now it is a saved key like any other
+			saved.Source = Saved
+		}
 		if err == nil {
 			c.current = saved
 		}

@@ -31,8 +31,10 @@ func backOff(n int) time.Duration {
 // lookUpForever asks for the cost of pending calls when they are due, and for how OpenRouter knows new users.
 func (m *Meter) lookUpForever() {
 	for lessons := 0; m.ctx.Err() == nil; {
+		soonest := 50 * time.Millisecond
 		if err := m.lookUpDue(); err != nil && m.ctx.Err() == nil {
-			m.log.Error("asking for pending costs failed", "err", err)
+			m.log.Error("asking for pending costs failed; trying again", "err", err)
+			soonest = 5 * time.Second
 		}
 		wait := time.Minute
 		if m.learnDue() {
@@ -42,7 +44,7 @@ func (m *Meter) lookUpForever() {
 			lessons = 0
 		}
 		if next, err := m.ledger.NextLook(m.ctx); err == nil && !next.IsZero() {
-			wait = max(min(wait, time.Until(next)), 50*time.Millisecond)
+			wait = max(min(wait, time.Until(next)), soonest)
 		}
 		select {
 		case <-m.ctx.Done():

@@ -89,16 +89,14 @@ func (m *Meter) Prepare(ctx context.Context, r Request) (*Call, error) {
 		}
 	}
 	var fields struct {
-		Model     string            `json:"model"`
-		Stream    bool              `json:"stream"`
-		N         *int64            `json:"n"`
-		Max       *int64            `json:"max_completion_tokens"`
-		MaxOld    *int64            `json:"max_tokens"`
-		Messages  []json.RawMessage `json:"messages"`
-		Tools     []json.RawMessage `json:"tools"`
-		Reasoning struct {
-			MaxTokens int64 `json:"max_tokens"`
-		} `json:"reasoning"`
+		Model    string            `json:"model"`
+		Stream   bool              `json:"stream"`
+		N        *int64            `json:"n"`
+		Max      *int64            `json:"max_completion_tokens"`
+		MaxOld   *int64            `json:"max_tokens"`
+		Messages []json.RawMessage `json:"messages"`
+		Tools    []json.RawMessage `json:"tools"`
+		Provider map[string]any    `json:"provider"`
 	}
 	if err := decode(r.Body, &fields); err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "The request is not a chat completion: %v.", err)

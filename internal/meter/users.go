@@ -86,7 +86,7 @@ func (m *Meter) learnDue() (again bool) {
 
 // learn stores how OpenRouter knows a user. What it says must be what we sent.
 func (m *Meter) learn(userID, externalUser string) {
-	if externalUser == "" || !m.users.needsLesson(userID) {
+	if !m.users.needsLesson(userID) {
 		return
 	}
 	err := m.db.Write(m.ctx, func(tx *sqldb.Tx) error {

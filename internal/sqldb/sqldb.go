@@ -79,10 +79,12 @@ func Open(ctx context.Context, dir string, opts Options) (*DB, error) {
 	return db, nil
 }
 
-// openPool opens path with the settings every connection needs, and at most n connections.
+// openPool opens path with the settings every connection needs, and at most n connections. Recursive triggers make
+// REPLACE fire delete triggers, which guard the ledger.
 func openPool(path string, n int, pragmas ...string) (*sql.DB, error) {
 	q := url.Values{}
-	for _, p := range append([]string{"busy_timeout(5000)", "foreign_keys(1)", "temp_store(2)", "trusted_schema(0)", "cell_size_check(1)"}, pragmas...) {
+	for _, p := range append([]string{"busy_timeout(5000)", "foreign_keys(1)", "temp_store(2)", "trusted_schema(0)", "cell_size_check(1)",
+		"recursive_triggers(1)"}, pragmas...) {
 		q.Add("_pragma", p)
 	}
 	pool, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
