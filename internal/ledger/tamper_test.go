@@ -175,3 +175,13 @@ func TestCheckpoints(t *testing.T) {
 		}
 	}
 }
+
+// TestReplaceIsRefused tries the one statement that deletes without saying so.
+func TestReplaceIsRefused(t *testing.T) {
+	t.Parallel()
+	r := withSomeBooks(t)
+	if err := r.sql(`REPLACE INTO entries SELECT * FROM entries WHERE seq = 3`); err == nil {
+		t.Error("an entry was replaced")
+	}
+	r.mustBeClean()
+}
