@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -52,6 +53,9 @@ func demo(cmd *cobra.Command, config Config, empty bool) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(config.DataDir)) }()
 		config.SecretFile = filepath.Join(config.DataDir, "secret.key")
+	}
+	if config.sourceOf("LOG_LEVEL") == fromDefault {
+		config.LogLevel = slog.LevelWarn // a person reads along
 	}
 	openrouter, stop, err := simulate(cmd.Context(), config.DataDir)
 	if err != nil {

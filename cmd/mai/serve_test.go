@@ -275,7 +275,7 @@ func TestDemo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for range 2 {
-		p := launch(t, nil, "demo", "--addr", "127.0.0.1:0", "--data", dir)
+		p := launch(t, []string{"LOG_LEVEL=info"}, "demo", "--addr", "127.0.0.1:0", "--data", dir)
 		token := p.token("/api/v1/auths/signin", `{"email":"anna@karpacz.example","password":"demo demo demo"}`)
 		if status, text := p.call("POST", "/v1/chat/completions", token, completion(false, `{"tokens":2,"delay_ms":0}`)); status != 200 {
 			t.Errorf("%d %s", status, text)
@@ -284,7 +284,7 @@ func TestDemo(t *testing.T) {
 			t.Errorf("exit %d: %s%s", code, p.stdout, p.stderr)
 		}
 	}
-	empty := launch(t, []string{"OPENROUTER_API_KEY=sk-or-v1-of-somebody"}, "demo", "--empty", "--addr", "127.0.0.1:0")
+	empty := launch(t, []string{"LOG_LEVEL=info", "OPENROUTER_API_KEY=sk-or-v1-of-somebody"}, "demo", "--empty", "--addr", "127.0.0.1:0")
 	status, text := empty.call("GET", "/api/v1/instance", "", "")
 	if status != 200 || !strings.Contains(text, `"setup_needed":true`) || strings.Contains(text, "demo_login") {
 		t.Errorf("%d %s", status, text)
