@@ -31,8 +31,13 @@ export async function sendMessage(chatId: string, request: SendRequest): Promise
     queryClient.setQueryData(query.queryKey, chat)
   }
   putMessages(chatId, [sent.user, sent.reply], sent.reply.id)
-  const title = queryClient.getQueryData<Chat>(query.queryKey)?.title ?? ''
-  updateChatRow({ id: chatId, title, updated_at: new Date().toISOString(), running: true, deleted: false })
+  // A short answer may be over by now, and the feed may have said so: it is believed over this reply.
+  const rows = queryClient.getQueryData(chatsQuery.queryKey)?.pages.flatMap((page) => page.items)
+  const told = rows?.find((row) => row.id === chatId && row.updated_at >= now)
+  if (!told) {
+    const title = queryClient.getQueryData<Chat>(query.queryKey)?.title ?? ''
+    updateChatRow({ id: chatId, title, updated_at: now, running: true, deleted: false })
+  }
   return sent
 }
 
