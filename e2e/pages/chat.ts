@@ -81,6 +81,8 @@ export class ChatPage {
 
   async send(text: string): Promise<void> {
     await this.message.fill(text)
+    // Nothing can be sent before the models are known.
+    await expect(this.page.getByRole('button', { name: 'Send' })).toHaveAttribute('aria-disabled', 'false')
     await this.message.press('Enter')
   }
 }

@@ -155,3 +155,24 @@ test('the list of chats is the same in every tab', async ({ chat, context }) => 
   await expect(second.row('Boots for winter')).toBeVisible()
   await expect(chat.answer.text).toHaveText('Yes.')
 })
+
+test('a chat that begins while another tab is opening is in its list, too', async ({ chat, context }) => {
+  const second = new ChatPage(await context.newPage())
+  const begun = (async () => {
+    await second.page.waitForRequest(/\/api\/v1\/chats\?/)
+    await chat.send(ask('Offer for winter hiking boots', { answer: 'Yes.' }))
+    await expect(chat.row('Offer for winter hiking boots')).toBeVisible()
+  })()
+  await second.page.route(
+    /\/api\/v1\/chats\?/,
+    async (route) => {
+      const response = await route.fetch() // the list without it
+      await begun
+      await route.fulfill({ response })
+    },
+    { times: 1 },
+  )
+  await second.page.goto('/')
+  await begun
+  await expect(second.row('Offer for winter hiking boots')).toBeVisible()
+})
