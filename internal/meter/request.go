@@ -114,6 +114,9 @@ func (m *Meter) Prepare(ctx context.Context, r Request) (*Call, error) {
 	case fields.Max != nil && *fields.Max < 1:
 		return nil, fault.New(fault.Invalid, "The field \"max_tokens\" must be at least 1.")
 	}
+	if p := r.Body["provider"]; len(p) > 0 && p[0] != '{' && string(p) != "null" {
+		return nil, fault.New(fault.Invalid, "The field \"provider\" must be an object.")
+	}
 	if err := checkParts(fields.Messages, fields.Tools); err != nil {
 		return nil, err
 	}
