@@ -96,7 +96,6 @@ func (m *Meter) Prepare(ctx context.Context, r Request) (*Call, error) {
 		MaxOld   *int64            `json:"max_tokens"`
 		Messages []json.RawMessage `json:"messages"`
 		Tools    []json.RawMessage `json:"tools"`
-		Provider map[string]any    `json:"provider"`
 	}
 	if err := decode(r.Body, &fields); err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "The request is not a chat completion: %v.", err)
