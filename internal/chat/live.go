@@ -24,6 +24,7 @@ type liveRun struct {
 	chatID string
 	userID string
 	team   string
+	ctx    context.Context // ends when the run is stopped, or the server stops
 	cancel context.CancelCauseFunc
 	ended  chan struct{} // closed when the end is stored
 
@@ -44,8 +45,9 @@ type Delta struct {
 	Reasoning string `json:"reasoning,omitempty"`
 }
 
-func newLiveRun(s Sender, chatID string, message Message) *liveRun {
+func (c *Chats) newLiveRun(s Sender, chatID string, message Message) *liveRun {
 	r := &liveRun{run: *message.Run, chatID: chatID, userID: s.UserID, team: s.TeamID, message: message, ended: make(chan struct{}), changed: make(chan struct{})}
+	r.ctx, r.cancel = context.WithCancelCause(c.ctx)
 	r.content.WriteString(message.Content)
 	r.reasoning.WriteString(message.Reasoning)
 	return r
@@ -103,27 +105,45 @@ func (r *liveRun) store(tx *sqldb.Tx) error {
 	return err
 }
 
-// start begins a reserved run on the server's own time.
-func (c *Chats) start(r *liveRun, call *meter.Call) {
-	ctx, cancel := context.WithCancelCause(c.ctx)
-	r.cancel = cancel
+// register makes a run known before the transaction that stores it commits, so that nobody can see it stored and not
+// find it. Close waits for it from here on.
+func (c *Chats) register(tx *sqldb.Tx, r *liveRun) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed { // Close does not wait for it: its intent and its run are found by the next start
-		cancel(meter.ErrClosing)
-		return
+	if c.closed {
+		return fault.New(fault.Unavailable, "The server is restarting. Try again in a minute.")
 	}
 	c.live[r.run.ID] = r
-	c.work.Go(func() { c.execute(ctx, r, call) })
+	c.work.Add(1)
+	tx.Undo(func() {
+		c.forget(r)
+		r.cancel(nil)
+		c.work.Done()
+	})
+	return nil
+}
+
+func (c *Chats) forget(r *liveRun) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.live, r.run.ID)
+}
+
+// start begins a registered run on the server's own time.
+func (c *Chats) start(r *liveRun, call *meter.Call) {
+	go func() {
+		defer c.work.Done()
+		c.execute(r, call)
+	}()
 }
 
 // execute runs the call to its end and stores what it wrote on the way.
-func (c *Chats) execute(ctx context.Context, r *liveRun, call *meter.Call) {
+func (c *Chats) execute(r *liveRun, call *meter.Call) {
 	defer r.cancel(nil)
 	storing, stopStoring := context.WithCancel(context.Background())
 	var stores sync.WaitGroup
 	stores.Go(func() { c.storeForever(storing, r) })
-	result := c.meter.Run(ctx, call, meter.Sink{
+	result := c.meter.Run(r.ctx, call, meter.Sink{
 		Part:   r.take,
 		Commit: func(tx *sqldb.Tx, result meter.Result) error { return r.end(tx, result) },
 	})
@@ -191,9 +211,7 @@ func (c *Chats) storeForever(ctx context.Context, r *liveRun) {
 
 // finish takes the run out of memory, tells its readers, and names the chat.
 func (c *Chats) finish(r *liveRun, result meter.Result) {
-	c.mu.Lock()
-	delete(c.live, r.run.ID)
-	c.mu.Unlock()
+	c.forget(r)
 	close(r.ended)
 	r.mu.Lock()
 	r.wake()

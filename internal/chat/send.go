@@ -167,6 +167,7 @@ func (c *Chats) begin(ctx context.Context, t turn) (Started, error) {
 	}
 	runID := uuid.NewString()
 	var reply Message
+	var run *liveRun
 	err = c.db.Write(ctx, func(tx *sqldb.Tx) error {
 		if err := t.check(tx); err != nil {
 			return err
@@ -182,12 +183,16 @@ func (c *Chats) begin(ctx context.Context, t turn) (Started, error) {
 		if err := putRun(tx, t.sender.UserID, t.chatID, reply, call.IntentID); err != nil {
 			return err
 		}
-		return touch(tx, t.chatID, reply.ID)
+		if err := touch(tx, t.chatID, reply.ID); err != nil {
+			return err
+		}
+		run = c.newLiveRun(t.sender, t.chatID, reply)
+		return c.register(tx, run)
 	})
 	if err != nil {
 		return Started{}, err
 	}
-	c.start(newLiveRun(t.sender, t.chatID, reply), call)
+	c.start(run, call)
 	c.publish(t.sender.UserID, t.chatID)
 	return Started{RunID: runID, Reply: reply}, nil
 }

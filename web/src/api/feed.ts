@@ -1,6 +1,6 @@
 // The per-person event feed: keeps the chat list of every tab in step, and tells whether the server can be reached.
 import type { InfiniteData } from '@tanstack/react-query'
-import { chatsQuery, queryClient } from './queries'
+import { chatsQuery, meQuery, queryClient } from './queries'
 import type { ChatEvent, ChatRow, Page } from './types'
 
 type Chats = InfiniteData<Page<ChatRow>>
@@ -42,27 +42,34 @@ export function updateChatRow(event: ChatEvent): void {
 export function openFeed(onChat: (event: ChatEvent) => void, onLine: (up: boolean) => void): () => void {
   let source: EventSource | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
-  let wasDown = false
 
-  const catchUp = () => void queryClient.invalidateQueries({ queryKey: chatsQuery.queryKey })
+  const catchUp = async () => {
+    // A first reading that is on its way may be older than what is told here; it is not begun again before it has ended.
+    await queryClient.ensureInfiniteQueryData(chatsQuery).catch(() => {})
+    void queryClient.invalidateQueries({ queryKey: chatsQuery.queryKey })
+    void queryClient.invalidateQueries({ queryKey: ['chat'] })
+  }
   const open = () => {
     source = new EventSource('/api/v1/events')
     source.onopen = () => {
-      if (wasDown) catchUp()
-      wasDown = false
+      // Also at the first time: what changed after the list was read and before this stream began was told to nobody.
+      void catchUp()
       onLine(true)
     }
     source.addEventListener('chat', (e) => {
       const event: ChatEvent = JSON.parse(e.data)
+      const reading = queryClient.isFetching({ queryKey: chatsQuery.queryKey }) > 0
       updateChatRow(event)
       onChat(event)
+      if (reading) void catchUp()
     })
     source.onerror = () => {
-      wasDown = true
       onLine(false)
       if (source?.readyState === EventSource.CLOSED) {
         clearTimeout(timer)
         timer = setTimeout(open, 3_000)
+        // Refused rather than lost: the session may have ended.
+        void queryClient.fetchQuery({ ...meQuery, staleTime: 0 }).catch(() => {})
       }
     }
   }
@@ -76,7 +83,6 @@ export function openFeed(onChat: (event: ChatEvent) => void, onLine: (up: boolea
     if (document.hidden) {
       timer = setTimeout(() => {
         close()
-        wasDown = true
       }, 20_000)
     } else if (!source || source.readyState === EventSource.CLOSED) {
       open()

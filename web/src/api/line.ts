@@ -8,11 +8,17 @@ let timer: ReturnType<typeof setTimeout> | undefined
 
 function publish(): void {
   const now = down.size > 0 || !navigator.onLine
-  clearTimeout(timer)
-  if (now === lost) return
+  if (now === lost) {
+    clearTimeout(timer)
+    timer = undefined
+    return
+  }
+  // A stream that fails again and again must not put the notice off.
+  if (timer !== undefined) return
   // A blink of the line is nobody's business; only a loss that lasts is shown.
   timer = setTimeout(
     () => {
+      timer = undefined
       lost = now
       for (const listener of listeners) listener()
     },

@@ -67,7 +67,9 @@ function useFeed(): void {
           }
           // Another tab started an answer here: read the chat again, and follow it.
           const following = chat.messages.some((m) => m.run?.state === 'running')
-          if (event.running !== following)
+          // The charge of an answer that broke off is found later.
+          const open = chat.messages.some((m) => m.charge && !['settled', 'free', 'unknown'].includes(m.charge.state))
+          if (event.running !== following || open)
             void queryClient.invalidateQueries({ queryKey: chatQuery(event.id).queryKey })
         },
         (up) => reportLine('feed', up),

@@ -54,6 +54,7 @@ function Outcome(props: { message: Message; last: boolean; onContinue: () => voi
           <span className="space">
             {run.error ? detail(run.error.code, run.error.detail) : <Trans>The answer failed.</Trans>}
           </span>
+          {props.message.content && more}
           <Button size="small" icon={IconRefresh} onClick={props.onRetry}>
             <Trans>Retry</Trans>
           </Button>

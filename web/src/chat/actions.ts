@@ -10,6 +10,8 @@ function editChat(chatId: string, edit: (chat: Chat) => Chat): void {
 
 /** Puts messages into the cached chat, replacing those it already has, and makes `currentId` the shown leaf. */
 export function putMessages(chatId: string, messages: Message[], currentId?: string): void {
+  // A reading of the chat that is still on its way is older than this.
+  void queryClient.cancelQueries({ queryKey: chatQuery(chatId).queryKey }, { revert: false })
   editChat(chatId, (chat) => {
     const fresh = new Map(messages.map((m) => [m.id, m]))
     const kept = chat.messages.map((m) => {
