@@ -109,7 +109,7 @@ func (p *proof) figures(ctx context.Context, res *results) error {
 	slices.Sort(took)
 	start := res.add("cold start")
 	start.note = fmt.Sprintf("median of %d: %s (%s to %s), at most %s", starts, took[starts/2], took[0], took[starts-1], maxStart)
-	if took[starts/2] > maxStart {
+	if took[starts/2] > maxStart && !p.quick { // a test that runs everywhere asserts no time
 		start.found.add(inLoad, "a start takes %s", took[starts/2])
 	}
 	if err := pause(ctx, 5*time.Second); err != nil {
