@@ -56,6 +56,19 @@ export const chatsQuery = infiniteQueryOptions({
   getNextPageParam: (last) => last.next || undefined,
 })
 
+/**
+ * How long until the chat is read again, in ms: a charge that OpenRouter had not told when the answer ended is mostly told
+ * within seconds. The feed says so too, but it and the answer's own stream may arrive in either order.
+ */
+function untilCharged(chat: Chat | undefined): number | false {
+  const open = chat?.messages.filter(
+    (m) => m.run?.ended_at && m.charge && !['settled', 'free', 'unknown'].includes(m.charge.state),
+  )
+  if (!open?.length) return false
+  const justEnded = open.some((m) => Date.now() - Date.parse(m.run?.ended_at ?? '') < 60_000)
+  return justEnded ? 2_000 : 30_000
+}
+
 export const chatQuery = (id: string) =>
   queryOptions({
     queryKey: ['chat', id],
@@ -63,9 +76,7 @@ export const chatQuery = (id: string) =>
     // Live text comes by events; a refetch happens on mount and after the line was lost.
     staleTime: 0,
     refetchOnWindowFocus: false,
-    // A charge that OpenRouter has not told yet is told later.
-    refetchInterval: (query) =>
-      query.state.data?.messages.some((m) => m.charge?.state === 'pending') ? 30_000 : false,
+    refetchInterval: (query) => untilCharged(query.state.data),
   })
 
 export const apiKeyQuery = queryOptions({
