@@ -26,6 +26,9 @@ const (
 	Admin   Role = "admin"   // may also manage users, the connection and the budget
 )
 
+// Everyone is the team that every user is in.
+const Everyone = "everyone"
+
 // SignUpPolicy says what becomes of people who register after the first.
 type SignUpPolicy int
 

@@ -2,12 +2,16 @@ package chat_test
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"testing"
 
 	"mai/internal/chat"
 	"mai/internal/fault"
 )
+
+// takenOver is the title bob would give to a chat of ada.
+const takenOver = "taken over"
 
 // TestOthersSeeNothing tries everything on another user's chat, and on ids that exist nowhere: both are not found.
 func TestOthersSeeNothing(t *testing.T) {
@@ -27,62 +31,14 @@ func TestOthersSeeNothing(t *testing.T) {
 		return err == nil && !c.Running
 	})
 	requests := len(r.upstream.Requests())
-	title := "taken over"
 	tries := map[string]func() error{}
-	for name, c := range map[string]struct{ chat, message, reply, run string }{
+	for name, c := range map[string]target{
 		"running": {d.ChatID, d.MessageID, d.ReplyID, run},
 		"ended":   {ended.ChatID, ended.MessageID, ended.ReplyID, endedRun},
 		"missing": {newID(), newID(), newID(), newID()},
 		"no id":   {"x", "x", "x", "x"},
 	} {
-		tries[name+" get"] = func() error { _, err := r.chats.Get(ctx, "bob", c.chat); return err }
-		tries[name+" row"] = func() error { _, err := r.chats.Row(ctx, "bob", c.chat); return err }
-		tries[name+" rename"] = func() error { _, err := r.chats.Update(ctx, "bob", c.chat, &title, nil); return err }
-		tries[name+" branch"] = func() error { _, err := r.chats.Update(ctx, "bob", c.chat, nil, &c.reply); return err }
-		tries[name+" branch into own chat"] = func() error { _, err := r.chats.Update(ctx, "bob", own.ChatID, nil, &c.reply); return err }
-		tries[name+" delete"] = func() error { return r.chats.Delete(ctx, "bob", c.chat) }
-		tries[name+" restore"] = func() error { _, err := r.chats.Restore(ctx, "bob", c.chat); return err }
-		tries[name+" regenerate"] = func() error {
-			_, err := r.chats.Regenerate(ctx, sender("bob"), c.chat, c.reply, newID(), "")
-			return err
-		}
-		tries[name+" regenerate in own chat"] = func() error {
-			_, err := r.chats.Regenerate(ctx, sender("bob"), own.ChatID, c.reply, newID(), "")
-			return err
-		}
-		tries[name+" regenerate a question"] = func() error {
-			_, err := r.chats.Regenerate(ctx, sender("bob"), c.chat, c.message, newID(), "")
-			return err
-		}
-		tries[name+" continue"] = func() error { _, err := r.chats.Continue(ctx, sender("bob"), c.chat, c.reply); return err }
-		tries[name+" continue in own chat"] = func() error {
-			_, err := r.chats.Continue(ctx, sender("bob"), own.ChatID, c.reply)
-			return err
-		}
-		tries[name+" stop"] = func() error { return r.chats.Stop(ctx, "bob", c.run) }
-		tries[name+" find"] = func() error { return r.chats.Find(ctx, "bob", c.run) }
-		tries[name+" follow"] = func() error {
-			return r.chats.Follow(ctx, "bob", c.run, 0, func(e chat.Event) error { t.Errorf("%s: got %+v", name, e); return nil })
-		}
-		if name == "no id" {
-			continue
-		}
-		send := func(change func(s *chat.Draft)) func() error {
-			return func() error {
-				s := draft(`{"tokens": 3}`)
-				change(&s)
-				_, err := r.chats.Send(ctx, sender("bob"), s)
-				return err
-			}
-		}
-		tries[name+" send below its answer"] = send(func(s *chat.Draft) { s.ChatID, s.ParentID = c.chat, &c.reply })
-		tries[name+" send from own chat below its answer"] = send(func(s *chat.Draft) { s.ChatID, s.ParentID = own.ChatID, &c.reply })
-		if name == "missing" {
-			continue
-		}
-		tries[name+" send into the chat"] = send(func(s *chat.Draft) { s.ChatID = c.chat })
-		tries[name+" send the same again"] = send(func(s *chat.Draft) { s.ChatID, s.MessageID, s.ReplyID = c.chat, c.message, c.reply })
-		tries[name+" send the same message"] = send(func(s *chat.Draft) { s.MessageID = c.message })
+		maps.Copy(tries, r.intrusions(name, own.ChatID, c))
 	}
 	for name, try := range tries {
 		if err := try(); !fault.Is(err, fault.NotFound) {
@@ -94,7 +50,7 @@ func TestOthersSeeNothing(t *testing.T) {
 	if m := r.message(d.ChatID, d.ReplyID); m.Run.State != chat.Running || m.Content != half {
 		t.Errorf("ada's answer became %+v", m)
 	}
-	if c := r.get(ended.ChatID); c.Title == title || len(c.Messages) != 2 || *c.CurrentID != ended.ReplyID {
+	if c := r.get(ended.ChatID); c.Title == takenOver || len(c.Messages) != 2 || *c.CurrentID != ended.ReplyID {
 		t.Errorf("ada's chat became %+v", c)
 	}
 	if list, _, err := r.chats.List(ctx, "bob", "", 10); err != nil || len(list) != 1 || list[0].ID != own.ChatID {
@@ -109,6 +65,64 @@ func TestOthersSeeNothing(t *testing.T) {
 	r.must(r.chats.Stop(ctx, "ada", run))
 	r.done(run)
 	r.mustMatchBill()
+}
+
+// target is what bob reaches for.
+type target struct{ chat, message, reply, run string }
+
+// intrusions are all that bob, who has a chat of his own, can try on a target.
+func (r *rig) intrusions(name, ownChat string, c target) map[string]func() error {
+	ctx, title := context.Background(), takenOver
+	tries := map[string]func() error{}
+	tries[name+" get"] = func() error { _, err := r.chats.Get(ctx, "bob", c.chat); return err }
+	tries[name+" row"] = func() error { _, err := r.chats.Row(ctx, "bob", c.chat); return err }
+	tries[name+" rename"] = func() error { _, err := r.chats.Update(ctx, "bob", c.chat, &title, nil); return err }
+	tries[name+" branch"] = func() error { _, err := r.chats.Update(ctx, "bob", c.chat, nil, &c.reply); return err }
+	tries[name+" branch into own chat"] = func() error { _, err := r.chats.Update(ctx, "bob", ownChat, nil, &c.reply); return err }
+	tries[name+" delete"] = func() error { return r.chats.Delete(ctx, "bob", c.chat) }
+	tries[name+" restore"] = func() error { _, err := r.chats.Restore(ctx, "bob", c.chat); return err }
+	tries[name+" regenerate"] = func() error {
+		_, err := r.chats.Regenerate(ctx, sender("bob"), c.chat, c.reply, newID(), "")
+		return err
+	}
+	tries[name+" regenerate in own chat"] = func() error {
+		_, err := r.chats.Regenerate(ctx, sender("bob"), ownChat, c.reply, newID(), "")
+		return err
+	}
+	tries[name+" regenerate a question"] = func() error {
+		_, err := r.chats.Regenerate(ctx, sender("bob"), c.chat, c.message, newID(), "")
+		return err
+	}
+	tries[name+" continue"] = func() error { _, err := r.chats.Continue(ctx, sender("bob"), c.chat, c.reply); return err }
+	tries[name+" continue in own chat"] = func() error {
+		_, err := r.chats.Continue(ctx, sender("bob"), ownChat, c.reply)
+		return err
+	}
+	tries[name+" stop"] = func() error { return r.chats.Stop(ctx, "bob", c.run) }
+	tries[name+" find"] = func() error { return r.chats.Find(ctx, "bob", c.run) }
+	tries[name+" follow"] = func() error {
+		return r.chats.Follow(ctx, "bob", c.run, 0, func(e chat.Event) error { r.Errorf("%s: got %+v", name, e); return nil })
+	}
+	if name == "no id" {
+		return tries
+	}
+	send := func(change func(s *chat.Draft)) func() error {
+		return func() error {
+			s := draft(`{"tokens": 3}`)
+			change(&s)
+			_, err := r.chats.Send(ctx, sender("bob"), s)
+			return err
+		}
+	}
+	tries[name+" send below its answer"] = send(func(s *chat.Draft) { s.ChatID, s.ParentID = c.chat, &c.reply })
+	tries[name+" send from own chat below its answer"] = send(func(s *chat.Draft) { s.ChatID, s.ParentID = ownChat, &c.reply })
+	if name == "missing" {
+		return tries
+	}
+	tries[name+" send into the chat"] = send(func(s *chat.Draft) { s.ChatID = c.chat })
+	tries[name+" send the same again"] = send(func(s *chat.Draft) { s.ChatID, s.MessageID, s.ReplyID = c.chat, c.message, c.reply })
+	tries[name+" send the same message"] = send(func(s *chat.Draft) { s.MessageID = c.message })
+	return tries
 }
 
 // TestFeedIsOnesOwn tells each user of their own chats only, and all tabs of one user of the same.

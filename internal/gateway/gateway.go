@@ -24,9 +24,6 @@ import (
 // maxBody bounds a request, in bytes.
 const maxBody = 16 << 20
 
-// Team is the team that calls are counted under.
-const team = "everyone"
-
 // Gateway serves /v1.
 type Gateway struct {
 	accounts *account.Accounts
@@ -109,7 +106,7 @@ func (g *Gateway) complete(w http.ResponseWriter, r *http.Request, id account.Id
 	if err := json.Unmarshal(text, &body); err != nil {
 		return fault.Wrap(fault.Invalid, err, "The request is not a JSON object: %v.", err)
 	}
-	call, err := g.meter.Prepare(r.Context(), meter.Request{Kind: "api", UserID: id.ID, TeamID: team, APIKeyID: id.APIKeyID, Body: body})
+	call, err := g.meter.Prepare(r.Context(), meter.Request{Kind: "api", UserID: id.ID, TeamID: account.Everyone, APIKeyID: id.APIKeyID, Body: body})
 	if err != nil {
 		return err
 	}

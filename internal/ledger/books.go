@@ -224,10 +224,13 @@ func (l *Ledger) mendCounters(tx *sqldb.Tx) error {
 	return err
 }
 
+// openStates are the states that hold money, as State.Open says.
+const openStates = `('created', 'sent', 'headers', 'streaming', 'pending')`
+
 // foldedCounters computes every counter from entries and open intents.
 const foldedCounters = `SELECT 'company', period, SUM(settled), SUM(held) FROM (
 	SELECT period, charge AS settled, 0 AS held FROM entries
-	UNION ALL SELECT period, 0, at_most_charge FROM intents WHERE state IN ('created', 'sent', 'headers', 'streaming', 'pending')
+	UNION ALL SELECT period, 0, at_most_charge FROM intents WHERE state IN ` + openStates + `
 ) GROUP BY period`
 
 // counterDifferences is the quick comparison of a start: the sum of all counters with the chain's sum, and every hold
@@ -242,7 +245,7 @@ func counterDifferences(tx *sqldb.Tx, charge money.Amount) (differ []string, err
 	}
 	err = tx.Each(`SELECT period, SUM(counted), SUM(folded) FROM (
 			SELECT period, held AS counted, 0 AS folded FROM counters
-			UNION ALL SELECT period, 0, at_most_charge FROM intents WHERE state IN ('created', 'sent', 'headers', 'streaming', 'pending')
+			UNION ALL SELECT period, 0, at_most_charge FROM intents WHERE state IN `+openStates+`
 		) GROUP BY period HAVING SUM(counted) <> SUM(folded)`, nil, func(scan func(...any) error) error {
 		var period string
 		var counted, folded money.Amount

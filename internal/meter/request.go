@@ -1,10 +1,10 @@
 package meter
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 
 	"mai/internal/fault"
 	"mai/internal/ledger"
@@ -37,6 +37,7 @@ type Call struct {
 	Stream   bool
 
 	request   Request
+	provider  map[string]any // what was asked for of it
 	conn      Connection
 	prompt    money.Amount // the most that the prompt and the request itself can cost
 	maxTokens int64
@@ -88,54 +89,63 @@ func (m *Meter) Prepare(ctx context.Context, r Request) (*Call, error) {
 			return nil, fault.New(fault.Invalid, "The field %q cannot be priced here yet and is not accepted. Leave it out.", name)
 		}
 	}
-	var fields struct {
-		Model    string            `json:"model"`
-		Stream   bool              `json:"stream"`
-		N        *int64            `json:"n"`
-		Max      *int64            `json:"max_completion_tokens"`
-		MaxOld   *int64            `json:"max_tokens"`
-		Messages []json.RawMessage `json:"messages"`
-		Tools    []json.RawMessage `json:"tools"`
-	}
-	if err := decode(r.Body, &fields); err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "The request is not a chat completion: %v.", err)
-	}
-	if fields.Max == nil {
-		fields.Max = fields.MaxOld
+	f, err := decode(r.Body)
+	if err != nil {
+		return nil, err
 	}
 	switch {
-	case fields.Model == "":
+	case f.model == "":
 		return nil, fault.New(fault.Invalid, "The field \"model\" is missing. Name one of GET /v1/models.")
-	case len(fields.Messages) == 0:
+	case len(f.messages) == 0:
 		return nil, fault.New(fault.Invalid, "The field \"messages\" must hold at least one message.")
-	case fields.N != nil && *fields.N != 1:
+	case f.n != nil && *f.n != 1:
 		return nil, fault.New(fault.Invalid, "The field \"n\" must be 1: several choices cannot be priced here yet.")
-	case fields.Max != nil && *fields.Max < 1:
+	case f.max != nil && *f.max < 1:
 		return nil, fault.New(fault.Invalid, "The field \"max_tokens\" must be at least 1.")
 	}
-	if p := r.Body["provider"]; len(p) > 0 && p[0] != '{' && string(p) != "null" {
-		return nil, fault.New(fault.Invalid, "The field \"provider\" must be an object.")
-	}
-	if err := checkParts(fields.Messages, fields.Tools); err != nil {
+	if err := checkParts(f.messages, f.tools); err != nil {
 		return nil, err
 	}
 	conn, err := m.conns.inForce(ctx)
 	if err != nil {
 		return nil, err
 	}
-	model, err := m.models.find(ctx, conn, fields.Model)
+	model, err := m.models.find(ctx, conn, f.model)
 	if err != nil {
 		return nil, err
 	}
-	return m.price(r, conn, model, fields.Stream, fields.Max, len(fields.Messages))
+	return m.price(r, conn, model, f)
 }
 
-func decode(body map[string]json.RawMessage, into any) error {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return err
+// fields are what the meter itself reads of a request.
+type fields struct {
+	model           string
+	stream          bool
+	n, max          *int64
+	messages, tools []json.RawMessage
+	provider        map[string]any
+}
+
+// decode reads the fields one by one, so that a long prompt is not copied for them.
+func decode(body map[string]json.RawMessage) (f fields, err error) {
+	for _, field := range []struct {
+		name string
+		into any
+		want string
+	}{
+		{"model", &f.model, "a text"}, {"stream", &f.stream, "true or false"}, {"n", &f.n, "a whole number"},
+		{"max_tokens", &f.max, "a whole number"}, {"max_completion_tokens", &f.max, "a whole number"}, // the newer name wins
+		{"messages", &f.messages, "a list"}, {"tools", &f.tools, "a list"}, {"provider", &f.provider, "an object"},
+	} {
+		raw := body[field.name]
+		if len(raw) == 0 || string(raw) == "null" {
+			continue
+		}
+		if err := json.Unmarshal(raw, field.into); err != nil {
+			return f, fault.Wrap(fault.Invalid, err, "The request is not a chat completion. The field %q must be %s.", field.name, field.want)
+		}
 	}
-	return json.Unmarshal(text, into)
+	return f, nil
 }
 
 // object is a JSON object by the exact names of its members: a struct would take "Type" for "type", and upstream does
@@ -179,11 +189,11 @@ func checkParts(messages, tools []json.RawMessage) error {
 
 // price computes the upper bound: every byte of the request as a token, 64 tokens a message for the template, and the
 // longest answer.
-func (m *Meter) price(r Request, conn Connection, model openrouter.Model, stream bool, asked *int64, messages int) (*Call, error) {
+func (m *Meter) price(r Request, conn Connection, model openrouter.Model, f fields) (*Call, error) {
 	if !model.Priceable() {
 		return nil, fault.New(fault.Invalid, "The model %s has no fixed price and cannot be used here. Choose another.", model.ID)
 	}
-	size := int64(64 * messages)
+	size := int64(64 * len(f.messages))
 	for name, value := range r.Body {
 		size += int64(len(name) + len(value))
 	}
@@ -194,12 +204,12 @@ func (m *Meter) price(r Request, conn Connection, model openrouter.Model, stream
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "The request is too large to be priced.")
 	}
-	c := &Call{Model: model, Stream: stream, request: r, conn: conn, prompt: prompt, maxTokens: defaultMaxTokens}
+	c := &Call{Model: model, Stream: f.stream, request: r, provider: f.provider, conn: conn, prompt: prompt, maxTokens: defaultMaxTokens}
 	if model.MaxOutput > 0 {
 		c.maxTokens = min(c.maxTokens, model.MaxOutput)
 	}
-	if asked != nil {
-		c.maxTokens, c.explicit = *asked, true
+	if f.max != nil {
+		c.maxTokens, c.explicit = *f.max, true
 	}
 	if _, err := c.atMost(); err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "The field \"max_tokens\" is too large to be priced.")
@@ -282,11 +292,7 @@ func (c *Call) body() ([]byte, error) {
 		}
 	}
 	provider := map[string]any{}
-	if raw := c.request.Body["provider"]; len(raw) > 0 && !bytes.Equal(raw, []byte("null")) {
-		if err := json.Unmarshal(raw, &provider); err != nil {
-			return nil, fault.Wrap(fault.Invalid, err, "The field \"provider\" must be an object.")
-		}
-	}
+	maps.Copy(provider, c.provider)
 	provider["max_price"] = map[string]string{
 		"prompt": c.Model.Prices.Prompt.String(), "completion": c.Model.Prices.Completion.String(), "request": c.Model.Prices.Request.String(),
 	}

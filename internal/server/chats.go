@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"mai/internal/account"
 	"mai/internal/chat"
 	"mai/internal/money"
 )
@@ -48,7 +49,7 @@ type regenerateInput struct {
 	}
 }
 
-func sender(c caller) chat.Sender { return chat.Sender{UserID: c.ID, TeamID: everyone} }
+func sender(c caller) chat.Sender { return chat.Sender{UserID: c.ID, TeamID: account.Everyone} }
 
 func (s *Server) chatRoutes(api huma.API) {
 	add(s, api, Users, "GET", "/api/v1/models", "Models and their prices in charge", s.listModels)

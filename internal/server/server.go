@@ -31,9 +31,6 @@ const maxBody = 4 << 20
 // bodyTimeout is how long a request's body may take to arrive: a long message from a phone takes its time.
 const bodyTimeout = time.Minute
 
-// everyone is the team that all users are in.
-const everyone = "everyone"
-
 // Options are the parts and settings of a Server.
 type Options struct {
 	DB       *sqldb.DB
