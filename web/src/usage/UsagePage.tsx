@@ -6,6 +6,7 @@ import './usage.css'
 import { accuracyQuery, usageQuery } from '../api/queries'
 import type { UsageSummary } from '../api/types'
 import { Button, IconButton } from '../ui/Button'
+import { DataTable } from '../ui/DataTable'
 import { useErrorText } from '../ui/errors'
 import { useFormat } from '../ui/format'
 import { ExactMoney } from '../ui/Money'
@@ -101,32 +102,20 @@ function Days({ days }: { days: UsageSummary['days'] }) {
         />
       </div>
       {table ? (
-        <div className="table-scroll" style={{ margin: '6px -18px -14px' }}>
-          <table className="data">
-            <thead>
-              <tr>
-                <th>
-                  <Trans>Day</Trans>
-                </th>
-                <th className="n">
-                  <Trans>Requests</Trans>
-                </th>
-                <th className="n">
-                  <Trans>Charge</Trans>
-                </th>
+        <DataTable
+          style={{ margin: '6px -18px -14px' }}
+          columns={[{ label: t`Day` }, { label: t`Requests`, className: 'n' }, { label: t`Charge`, className: 'n' }]}
+        >
+          <tbody>
+            {days.toReversed().map((day) => (
+              <tr key={day.date}>
+                <td>{f.date(`${day.date}T12:00:00`)}</td>
+                <td className="n">{f.number(day.requests)}</td>
+                <td className="n">{f.money(day.charge)}</td>
               </tr>
-            </thead>
-            <tbody>
-              {days.toReversed().map((day) => (
-                <tr key={day.date}>
-                  <td>{f.date(`${day.date}T12:00:00`)}</td>
-                  <td className="n">{f.number(day.requests)}</td>
-                  <td className="n">{f.money(day.charge)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+            ))}
+          </tbody>
+        </DataTable>
       ) : (
         <DayChart days={days} />
       )}

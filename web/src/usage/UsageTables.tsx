@@ -2,6 +2,7 @@ import { Plural, Trans, useLingui } from '@lingui/react/macro'
 import { IconDownload } from '@tabler/icons-react'
 import type { Accuracy, IntentState, RecentRequest, UsageSummary } from '../api/types'
 import { Glyph } from '../ui/Button'
+import { DataTable } from '../ui/DataTable'
 import { daysAgo, useFormat } from '../ui/format'
 import { compareMoney, share } from '../ui/money'
 
@@ -15,8 +16,10 @@ function Shares(props: {
   title: string
   head: string
   rows: { key: string; name: string; full: string; requests: number; tokens: number; charge: string }[]
-  total: { count: React.ReactNode; requests: number; tokens: number; charge: string }
+  count: React.ReactNode
+  total: UsageSummary['total']
 }) {
+  const { t } = useLingui()
   const f = useFormat()
   const most = largest(props.rows)
   return (
@@ -24,53 +27,44 @@ function Shares(props: {
       <div className="block-head">
         <h2>{props.title}</h2>
       </div>
-      <div className="table-scroll">
-        <table className="data">
-          <thead>
-            <tr>
-              <th>{props.head}</th>
-              <th className="n desktop-only-cell">
-                <Trans>Requests</Trans>
-              </th>
-              <th className="n desktop-only-cell">
-                <Trans>Tokens</Trans>
-              </th>
-              <th className="n">
-                <Trans>Charge</Trans>
-              </th>
-              <th className="share-cell">
-                <Trans>Share</Trans>
-              </th>
+      <DataTable
+        columns={[
+          { label: props.head },
+          { label: t`Requests`, className: 'n desktop-only-cell' },
+          { label: t`Tokens`, className: 'n desktop-only-cell' },
+          { label: t`Charge`, className: 'n' },
+          { label: t`Share`, className: 'share-cell' },
+        ]}
+      >
+        <tbody>
+          {props.rows.map((row) => (
+            <tr key={row.key}>
+              <td className="ellipsis model-name" title={row.full}>
+                {row.name}
+              </td>
+              <td className="n desktop-only-cell">{f.number(row.requests)}</td>
+              <td className="n desktop-only-cell">{f.tokens(row.tokens)}</td>
+              <td className="n strong">{f.money(row.charge)}</td>
+              <td className="share-cell">
+                <div className="bar">
+                  <i style={{ width: `${share(row.charge, most) * 100}%` }} />
+                </div>
+              </td>
             </tr>
-          </thead>
-          <tbody>
-            {props.rows.map((row) => (
-              <tr key={row.key}>
-                <td className="ellipsis model-name" title={row.full}>
-                  {row.name}
-                </td>
-                <td className="n desktop-only-cell">{f.number(row.requests)}</td>
-                <td className="n desktop-only-cell">{f.tokens(row.tokens)}</td>
-                <td className="n strong">{f.money(row.charge)}</td>
-                <td className="share-cell">
-                  <div className="bar">
-                    <i style={{ width: `${share(row.charge, most) * 100}%` }} />
-                  </div>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-          <tfoot>
-            <tr>
-              <td>{props.total.count}</td>
-              <td className="n desktop-only-cell">{f.number(props.total.requests)}</td>
-              <td className="n desktop-only-cell">{f.tokens(props.total.tokens)}</td>
-              <td className="n">{f.money(props.total.charge)}</td>
-              <td className="share-cell" />
-            </tr>
-          </tfoot>
-        </table>
-      </div>
+          ))}
+        </tbody>
+        <tfoot>
+          <tr>
+            <td>{props.count}</td>
+            <td className="n desktop-only-cell">{f.number(props.total.requests)}</td>
+            <td className="n desktop-only-cell">
+              {f.tokens(props.total.prompt_tokens + props.total.completion_tokens)}
+            </td>
+            <td className="n">{f.money(props.total.charge)}</td>
+            <td className="share-cell" />
+          </tr>
+        </tfoot>
+      </DataTable>
     </section>
   )
 }
@@ -83,12 +77,8 @@ export function ByUser({ usage }: { usage: UsageSummary }) {
       title={t`By user`}
       head={t`User`}
       rows={rows}
-      total={{
-        count: <Plural value={rows.length} one="# user" other="# users" />,
-        requests: usage.total.requests,
-        tokens: usage.total.prompt_tokens + usage.total.completion_tokens,
-        charge: usage.total.charge,
-      }}
+      count={<Plural value={rows.length} one="# user" other="# users" />}
+      total={usage.total}
     />
   )
 }
@@ -101,12 +91,8 @@ export function ByModel({ usage }: { usage: UsageSummary }) {
       title={t`By model`}
       head={t`Model`}
       rows={rows}
-      total={{
-        count: <Plural value={rows.length} one="# model" other="# models" />,
-        requests: usage.total.requests,
-        tokens: usage.total.prompt_tokens + usage.total.completion_tokens,
-        charge: usage.total.charge,
-      }}
+      count={<Plural value={rows.length} one="# model" other="# models" />}
+      total={usage.total}
     />
   )
 }
@@ -144,62 +130,47 @@ export function Recent({ items }: { items: RecentRequest[] }) {
           <Trans>All as CSV</Trans>
         </a>
       </div>
-      <div className="table-scroll">
-        <table className="data">
-          <thead>
-            <tr>
-              <th>
-                <Trans>Time</Trans>
-              </th>
-              <th>
-                <Trans>User</Trans>
-              </th>
-              <th className="desktop-only-cell">
-                <Trans>Model</Trans>
-              </th>
-              <th className="desktop-only-cell">
-                <Trans>Source</Trans>
-              </th>
-              <th className="n desktop-only-cell">
-                <Trans>Tokens in / out</Trans>
-              </th>
-              <th className="n">
-                <Trans>Charge</Trans>
-              </th>
+      <DataTable
+        columns={[
+          { label: t`Time` },
+          { label: t`User` },
+          { label: t`Model`, className: 'desktop-only-cell' },
+          { label: t`Source`, className: 'desktop-only-cell' },
+          { label: t`Tokens in / out`, className: 'n desktop-only-cell' },
+          { label: t`Charge`, className: 'n' },
+        ]}
+      >
+        <tbody>
+          {items.map((item) => (
+            <tr key={item.intent_id}>
+              <td className="tn t2" title={f.dateTime(item.occurred_at)}>
+                {when(item.occurred_at)}
+              </td>
+              <td>
+                <div className="ellipsis model-name">{item.user_name}</div>
+              </td>
+              <td className="desktop-only-cell">
+                <div className="ellipsis model-name" title={item.model}>
+                  {shortModel(item.model)}
+                </div>
+              </td>
+              <td className="t2 desktop-only-cell">{kinds[item.kind] ?? item.kind}</td>
+              <td className="n desktop-only-cell">
+                {f.tokens(item.prompt_tokens)} / {f.tokens(item.completion_tokens)}
+              </td>
+              <td className="n strong">
+                {item.charge === null || item.state === 'pending' || item.state === 'unknown' ? (
+                  <span className={item.state === 'pending' || item.state === 'unknown' ? 'badge warn' : 'badge'}>
+                    {states[item.state] ?? item.state}
+                  </span>
+                ) : (
+                  f.money(item.charge)
+                )}
+              </td>
             </tr>
-          </thead>
-          <tbody>
-            {items.map((item) => (
-              <tr key={item.intent_id}>
-                <td className="tn t2" title={f.dateTime(item.occurred_at)}>
-                  {when(item.occurred_at)}
-                </td>
-                <td>
-                  <div className="ellipsis model-name">{item.user_name}</div>
-                </td>
-                <td className="desktop-only-cell">
-                  <div className="ellipsis model-name" title={item.model}>
-                    {shortModel(item.model)}
-                  </div>
-                </td>
-                <td className="t2 desktop-only-cell">{kinds[item.kind] ?? item.kind}</td>
-                <td className="n desktop-only-cell">
-                  {f.tokens(item.prompt_tokens)} / {f.tokens(item.completion_tokens)}
-                </td>
-                <td className="n strong">
-                  {item.charge === null || item.state === 'pending' || item.state === 'unknown' ? (
-                    <span className={item.state === 'pending' || item.state === 'unknown' ? 'badge warn' : 'badge'}>
-                      {states[item.state] ?? item.state}
-                    </span>
-                  ) : (
-                    f.money(item.charge)
-                  )}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+          ))}
+        </tbody>
+      </DataTable>
       {items.length === 0 && (
         <p className="t2" style={{ padding: '12px 18px 16px' }}>
           <Trans>Nothing was asked yet.</Trans>
@@ -211,6 +182,7 @@ export function Recent({ items }: { items: RecentRequest[] }) {
 
 /** How much of the books is settled: every state with its count and its charge, or what that could be at most. */
 export function AccuracyCard({ accuracy }: { accuracy: Accuracy }) {
+  const { t } = useLingui()
   const f = useFormat()
   const states = useStates()
   const unknown = accuracy.states.find((s) => s.state === 'unknown')
@@ -238,38 +210,25 @@ export function AccuracyCard({ accuracy }: { accuracy: Accuracy }) {
           <Trans>No request with an unknown charge.</Trans>
         )}
       </p>
-      <div className="table-scroll">
-        <table className="data">
-          <thead>
-            <tr>
-              <th>
-                <Trans>State</Trans>
-              </th>
-              <th className="n">
-                <Trans>Requests</Trans>
-              </th>
-              <th className="n">
-                <Trans>Charge</Trans>
-              </th>
+      <DataTable
+        columns={[{ label: t`State` }, { label: t`Requests`, className: 'n' }, { label: t`Charge`, className: 'n' }]}
+      >
+        <tbody>
+          {accuracy.states.map((row) => (
+            <tr key={row.state} className={row.count === 0 ? 't3' : undefined}>
+              <td>{states[row.state] ?? row.state}</td>
+              <td className="n">{f.number(row.count)}</td>
+              <td className="n">
+                {row.state === 'settled' || row.state === 'free'
+                  ? f.money(row.charge)
+                  : row.count === 0
+                    ? '—'
+                    : `≤ ${f.money(row.at_most)}`}
+              </td>
             </tr>
-          </thead>
-          <tbody>
-            {accuracy.states.map((row) => (
-              <tr key={row.state} className={row.count === 0 ? 't3' : undefined}>
-                <td>{states[row.state] ?? row.state}</td>
-                <td className="n">{f.number(row.count)}</td>
-                <td className="n">
-                  {row.state === 'settled' || row.state === 'free'
-                    ? f.money(row.charge)
-                    : row.count === 0
-                      ? '—'
-                      : `≤ ${f.money(row.at_most)}`}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+          ))}
+        </tbody>
+      </DataTable>
     </section>
   )
 }
