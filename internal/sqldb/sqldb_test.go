@@ -197,3 +197,41 @@ func TestLock(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestDeletedIsErased looks for deleted text in the bytes of the closed database, where a plain DELETE leaves it.
+func TestDeletedIsErased(t *testing.T) {
+	dir := t.TempDir()
+	db, err := sqldb.Open(t.Context(), dir, sqldb.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	canary := strings.Repeat("canary ", 4000) // long enough for overflow pages
+	for _, fn := range []func(*sqldb.Tx) error{
+		func(tx *sqldb.Tx) error { return insert(tx, canary) },
+		func(tx *sqldb.Tx) error { return insert(tx, "kept") },
+		func(tx *sqldb.Tx) error {
+			_, err := tx.Exec(`DELETE FROM budgets WHERE scope = $1`, canary)
+			return err
+		},
+	} {
+		if err := db.Write(t.Context(), fn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no files", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "canary") {
+			t.Errorf("%s still holds what was deleted", filepath.Base(file))
+		}
+	}
+}

@@ -47,7 +47,7 @@ type flushHook struct {
 var errReplay = errors.New("replay the batch")
 
 func openWriter(ctx context.Context, path string, opts Options) (*writer, error) {
-	pool, err := openPool(path, 1, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-16000)",
+	pool, err := openPool(path, 1, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-16000)", "secure_delete(1)",
 		"wal_autocheckpoint(1000)", "journal_size_limit(67108864)")
 	if err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 )
 
 // contentPolicy lets a page use nothing but what came from here: no foreign script, image, font or connection, no
-// frame around it. Style attributes are allowed because the UI's library sets them.
+// frame around it, no style written into markup.
 func contentPolicy() string {
 	return strings.Join([]string{
 		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data: blob:",
