@@ -160,7 +160,7 @@ func TestVerify(t *testing.T) {
 		problem  meter.Problem
 		say      string
 	}{
-		"good":           {r.url, limited, meter.NoProblem, "The key works. 14 models."},
+		"good":           {r.url, limited, meter.NoProblem, "The key works. 15 models."},
 		"spaces around":  {" " + r.url + "/ ", "\t" + limited + " \n", meter.NoProblem, "The key works."},
 		"unknown":        {r.url, "sk-or-v1-" + strings.Repeat("0", 64), meter.BadKey, "mistyped, disabled or deleted"},
 		"without an end": {r.url, sim.DefaultKey[:41], meter.BadKey, "41 of 73 characters"},

@@ -14,21 +14,54 @@ const maxBody = 64 << 20
 
 // chatRequest holds the fields that change what the simulator does; all others are accepted and ignored.
 type chatRequest struct {
-	Model               string    `json:"model"`
-	Models              []string  `json:"models"`
-	Messages            []message `json:"messages"`
-	Stream              bool      `json:"stream"`
-	MaxTokens           *int      `json:"max_tokens"`
-	MaxCompletionTokens *int      `json:"max_completion_tokens"`
-	User                string    `json:"user"`
-	Provider            struct {
-		MaxPrice map[string]json.RawMessage `json:"max_price"`
-	} `json:"provider"`
+	Model               string            `json:"model"`
+	Models              []string          `json:"models"`
+	Messages            []message         `json:"messages"`
+	Stream              bool              `json:"stream"`
+	MaxTokens           *int              `json:"max_tokens"`
+	MaxCompletionTokens *int              `json:"max_completion_tokens"`
+	User                string            `json:"user"`
+	Provider            preferences       `json:"provider"`
+	Tools               []json.RawMessage `json:"tools"`
+	ResponseFormat      json.RawMessage   `json:"response_format"`
+	Reasoning           json.RawMessage   `json:"reasoning"`
+}
+
+// parameters are the fields of the request that provider.require_parameters is about.
+func (r chatRequest) parameters() []string {
+	var used []string
+	if len(r.Tools) > 0 {
+		used = append(used, "tools")
+	}
+	if len(r.ResponseFormat) > 0 {
+		used = append(used, "response_format")
+	}
+	if len(r.Reasoning) > 0 {
+		used = append(used, "reasoning")
+	}
+	return used
 }
 
 type message struct {
 	Role    string          `json:"role"`
 	Content json.RawMessage `json:"content"`
+}
+
+// images counts the pictures in a message.
+func (m message) images() int {
+	var parts []struct {
+		Type string `json:"type"`
+	}
+	if json.Unmarshal(m.Content, &parts) != nil {
+		return 0
+	}
+	count := 0
+	for _, part := range parts {
+		if part.Type == "image_url" {
+			count++
+		}
+	}
+	return count
 }
 
 // text joins the text of a message, whether it is a string or a list of parts.
@@ -118,12 +151,15 @@ func (s *Server) admit(r *http.Request, body []byte) (*generation, *apiError) {
 	if len(request.Messages) == 0 {
 		return nil, bad(`Input required: specify "prompt" or "messages"`)
 	}
-	m, ok := s.choose(request)
-	if !ok {
-		return nil, bad("%s is not a valid model ID", request.Model)
+	g := &generation{key: a.hash, user: request.User, stream: request.Stream, region: s.region(r)}
+	prompt, err := g.read(request.Messages)
+	if err != nil {
+		return nil, bad("%v", err)
 	}
-	g := &generation{model: m, key: a.hash, user: request.User, stream: request.Stream}
-	limit := m.maxOutput
+	if fail := s.choose(r, request, g); fail != nil {
+		return nil, fail
+	}
+	limit := g.model.maxOutput
 	for _, asked := range []*int{request.MaxTokens, request.MaxCompletionTokens} {
 		if asked == nil {
 			continue
@@ -131,15 +167,13 @@ func (s *Server) admit(r *http.Request, body []byte) (*generation, *apiError) {
 		if *asked < 1 {
 			return nil, bad("max_tokens must be at least 1")
 		}
-		limit = min(*asked, m.maxOutput)
+		limit = min(*asked, g.model.maxOutput)
 	}
-	if err := s.compose(g, request.Messages, limit); err != nil {
-		return nil, bad("%v", err)
-	}
+	s.compose(g, prompt, limit)
 	if fail := g.refusal(); fail != nil {
 		return nil, fail
 	}
-	return g, s.affordable(a, g, request, limit)
+	return g, s.affordable(a, g, limit)
 }
 
 // refusal is the error a directive asks for instead of a generation.
@@ -160,39 +194,13 @@ func (g *generation) refusal() *apiError {
 	return &fail
 }
 
-// choose takes the first known model of those asked for; none asked for means the account's default.
-func (s *Server) choose(request chatRequest) (model, bool) {
-	asked := request.Models
-	if request.Model != "" {
-		asked = append([]string{request.Model}, asked...)
-	}
-	if len(asked) == 0 {
-		asked = []string{"openrouter/auto"}
-	}
-	for _, id := range asked {
-		if m, ok := s.find(id); ok {
-			return m, true
-		}
-	}
-	return model{}, false
-}
-
-// affordable refuses what the key's limit, the account's credit or provider.max_price do not allow. Costs are booked
-// when a generation ends, so requests in flight together may go past a limit, as at OpenRouter.
-func (s *Server) affordable(a *account, g *generation, request chatRequest, maxTokens int) *apiError {
+// affordable refuses what the key's limit or the account's credit do not allow. Costs are booked when a generation
+// ends, so requests in flight together may go past a limit, as at OpenRouter.
+func (s *Server) affordable(a *account, g *generation, maxTokens int) *apiError {
 	s.mu.Lock()
 	remaining := a.remaining(s.opts.Now())
 	credit := new(big.Rat).Sub(s.credits, s.totalUsage())
 	s.mu.Unlock()
-	for name, price := range map[string]*big.Rat{"prompt": g.rates.prompt, "completion": g.rates.completion, "request": g.rates.request} {
-		top, ok := new(big.Rat).SetString(strings.Trim(string(request.Provider.MaxPrice[name]), `"`))
-		if name != "request" {
-			price = new(big.Rat).Mul(price, big.NewRat(1000000, 1)) // max_price is per million tokens
-		}
-		if ok && price.Cmp(top) > 0 {
-			return &apiError{status: 404, message: "No endpoints found for " + request.Model + ".", withUser: true}
-		}
-	}
 	if remaining != nil && remaining.Sign() <= 0 {
 		period := a.LimitReset
 		if period == "" {

@@ -22,47 +22,62 @@ type pace struct {
 	first, each time.Duration
 }
 
-// compose decides everything about the answer from the messages alone: the same prompt, model and seed get the same
-// text, the same counts and the same speed. No answer is longer than limit tokens.
-func (s *Server) compose(g *generation, messages []message, limit int) error {
-	var system, prompt string
+// prompt is what is read from the messages before it is known who answers.
+type prompt struct {
+	text  string // the last user message, without its directive
+	title bool   // the front end wants a name for the chat
+}
+
+// read counts the messages and takes the directive out of the last one.
+func (g *generation) read(messages []message) (prompt, error) {
+	var system, last string
 	for _, m := range messages {
 		g.promptTokens += m.tokens()
+		g.images += m.images()
 		switch m.Role {
 		case "system", "developer":
 			system += m.text()
 		case "user":
-			prompt = m.text()
+			last = m.text()
 		}
 	}
-	text, d, err := splitDirective(prompt)
-	wanted := ""
-	if isTitleRequest(system) {
-		d, err, wanted = Directive{}, nil, title(text)
+	text, d, err := splitDirective(last)
+	p := prompt{text: text, title: isTitleRequest(system)}
+	if p.title {
+		d, err = Directive{}, nil
 	}
 	if err == nil {
 		g.fault, err = faultNamed(d.Fault)
 	}
 	if err != nil {
-		return err
+		return p, err
 	}
 	g.directive = d
 	if d.PromptTokens != nil {
 		g.promptTokens = *d.PromptTokens
 	}
+	return p, nil
+}
+
+// compose decides everything about the answer from the prompt alone: the same prompt, model and seed get the same text,
+// the same counts and the same speed. No answer is longer than limit tokens.
+func (s *Server) compose(g *generation, p prompt, limit int) {
+	d := g.directive
 	g.rates = g.model.rates(g.promptTokens)
-	draw := s.draw(g.model.id + "\n" + text)
+	draw := s.draw(g.model.id + "\n" + p.text)
+	var wanted string
 	switch {
+	case p.title:
+		wanted = title(p.text)
 	case d.Answer != "":
 		wanted = d.Answer
 	case d.Tokens != nil:
 		wanted = counted(*d.Tokens - len(pieces(d.Reasoning)))
-	case wanted == "":
-		wanted = canned(text, draw)
+	default:
+		wanted = canned(p.text, draw)
 	}
 	g.cut(pieces(d.Reasoning), pieces(wanted), limit)
 	g.pace = s.paceOf(d, draw)
-	return nil
 }
 
 // cut sets the chunks and the counts, ending at the token limit.

@@ -41,6 +41,8 @@ type Directive struct {
 	GenerationStatus int `json:"generation_status"`
 	// NonStopping overrides whether the provider goes on, and bills all, after the client has gone.
 	NonStopping *bool `json:"non_stopping"`
+	// Down are slugs of providers and ids of models that do not answer, so that a request falls back to the next.
+	Down []string `json:"down"`
 	// RetryAfter is the literal Retry-After header of a status fault.
 	RetryAfter string `json:"retry_after"`
 	// Fault is one name of faultNamed: what goes wrong.

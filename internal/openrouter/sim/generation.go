@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -13,7 +14,10 @@ import (
 type generation struct {
 	id, key, user string
 	model         model
+	failed        []endpoint // that were down and tried before
+	region        string
 	stream        bool
+	images        int // pictures in the prompt
 	directive     Directive
 	fault         fault
 	rates         rates
@@ -138,14 +142,26 @@ func (g *generation) show() map[string]any {
 	return map[string]any{
 		"id": g.id, "total_cost": cost, "usage": cost, "upstream_inference_cost": 0, "cache_discount": nil, "is_byok": false,
 		"created_at": g.created.UTC().Format("2006-01-02T15:04:05.000000-07:00"), "model": g.model.servedAs(), "origin": "",
-		"api_type": "completions", "app_id": nil, "cancelled": g.state == "aborted", "data_region": "global", "external_user": user,
+		"api_type": "completions", "app_id": nil, "cancelled": g.state == "aborted", "data_region": g.region, "external_user": user,
 		"finish_reason": finish, "native_finish_reason": finish, "generation_time": elapsed, "latency": elapsed,
 		"moderation_latency": nil, "http_referer": nil, "user_agent": nil, "streamed": g.stream,
 		"native_tokens_prompt": g.promptTokens, "native_tokens_completion": g.billed, "native_tokens_reasoning": reasoning,
 		"native_tokens_cached": 0, "native_tokens_completion_images": 0, "tokens_prompt": g.promptTokens, "tokens_completion": g.billed,
-		"num_fetches": 0, "num_media_prompt": nil, "num_media_completion": nil, "num_input_audio_prompt": nil, "num_search_results": nil,
+		"num_fetches": 0, "num_media_prompt": g.images, "num_media_completion": nil, "num_input_audio_prompt": nil, "num_search_results": nil,
 		"preset_id": nil, "provider_name": g.model.provider, "router": nil, "service_tier": nil, "upstream_id": "chatcmpl-" + g.id[4:],
 		"web_search_engine": nil, "workspace_id": nil, "request_id": "req-" + g.id[4:], "session_id": nil, "response_cache_source_id": nil,
-		"provider_responses": []any{map[string]any{"provider_name": g.model.provider, "status": 200, "is_byok": false, "latency": elapsed}},
+		"provider_responses": g.tried(elapsed),
 	}
+}
+
+// tried lists the endpoints that were asked, those that were down first.
+func (g *generation) tried(elapsed int64) []any {
+	var all []any
+	for _, e := range append(slices.Clone(g.failed), g.model.endpoint) {
+		all = append(all, map[string]any{"provider_name": e.by, "model_permaslug": g.model.slug, "endpoint_id": "ep-" + e.tag(),
+			"status": 503, "is_byok": false, "latency": 0})
+	}
+	last := all[len(all)-1].(map[string]any)
+	last["status"], last["latency"], last["id"] = 200, elapsed, "chatcmpl-"+g.id[4:]
+	return all
 }

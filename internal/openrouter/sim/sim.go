@@ -42,6 +42,10 @@ type Options struct {
 	UsageShape string
 	// Credits is the account's credit in USD as decimal text; empty means a million.
 	Credits string
+	// Policy is what the account's privacy settings allow.
+	Policy Policy
+	// Region makes the address a regional one, "europe" or "us", as eu.openrouter.ai is; empty is the global one.
+	Region string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -102,6 +106,12 @@ func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/v1/chat/completions", s.chat)
 	mux.HandleFunc("GET /api/v1/models", s.listModels)
+	mux.HandleFunc("GET /api/v1/models/user", s.listUserModels)
+	mux.HandleFunc("GET /api/v1/models/count", s.countModels)
+	mux.HandleFunc("GET /api/v1/models/{author}/{slug}/endpoints", s.listEndpoints)
+	mux.HandleFunc("GET /api/v1/model/{author}/{slug}", s.showModel)
+	mux.HandleFunc("GET /api/v1/endpoints/zdr", s.listZeroRetention)
+	mux.HandleFunc("GET /api/v1/providers", s.listProviders)
 	mux.HandleFunc("GET /api/v1/key", s.showKey)
 	mux.HandleFunc("GET /api/v1/auth/key", s.showKey) // the old path, still in use
 	mux.HandleFunc("GET /api/v1/credits", s.showCredits)
