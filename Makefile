@@ -20,10 +20,10 @@ NPM_INSTALL = PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm --prefix $(1) install --no-
 
 skipped = @printf '\n*** SKIPPED: %s\n\n' '$(1)'
 
-.PHONY: help run demo build test test-quick prove live lint bench image fmt
+.PHONY: help run demo build test test-quick prove prove-guards live lint bench image fmt
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 run: build ## serve on http://localhost:8080 with data in ./data
 	bin/mai serve
@@ -61,6 +61,9 @@ test-quick: ## the inner loop, under a minute
 
 prove: ## kill it a hundred times and compare the books entry by entry
 	go run ./cmd/prove
+
+prove-guards: ## take out one guard of the books after another: the proof must notice each
+	go run ./cmd/prove --guards
 
 live: ## the few tests against the real OpenRouter; costs a few cents
 	@test -n "$${OPENROUTER_API_KEY:-}" || { echo "set OPENROUTER_API_KEY to a key with a small limit"; exit 1; }

@@ -1,7 +1,8 @@
 // Command prove shows that the books are right whatever happens: it puts `mai serve` under load, kills it at random
 // moments and at every named crash point, and compares its ledger entry by entry with the bill of the OpenRouter
 // simulator, which runs as a process of its own and shares no code with it. It also proves the budget, the first
-// registration, that secrets leak nowhere, and prints what a start and an idle server take.
+// registration, that secrets leak nowhere, and prints what a start and an idle server take. With --guards it proves
+// itself: it takes out one guard of the program after another, and demands that a row goes red.
 //
 // It sees the program only from outside: its command line, its HTTP interfaces, its files. A run prints its seed, and
 // the same seed makes the same choices again. It exits with an error when anything is red.
@@ -25,7 +26,9 @@ import (
 type proof struct {
 	seed      uint64
 	quick     bool
+	guards    bool // take out the guards instead of proving the program
 	only      string
+	patience  time.Duration // how long a server may take to settle everything
 	maiBinary string
 	simBinary string
 	dir       string // for everything the run writes
@@ -83,10 +86,12 @@ func prove(ctx context.Context, args []string) error {
 	began := time.Now()
 	fmt.Printf("seed %d\n", p.seed)
 	var res results
-	if err = p.build(ctx); err == nil {
+	if err = p.build(ctx); err == nil && p.guards {
+		err = p.proveGuards(ctx)
+	} else if err == nil {
 		err = p.runAll(ctx, &res)
 	}
-	if err == nil {
+	if err == nil && !p.guards {
 		fmt.Println()
 		printTable(os.Stdout, res.rows)
 		printProblems(os.Stdout, res.rows)
@@ -100,11 +105,12 @@ func prove(ctx context.Context, args []string) error {
 }
 
 func parse(args []string) (*proof, error) {
-	p := &proof{}
+	p := &proof{patience: time.Minute}
 	flags := flag.NewFlagSet("prove", flag.ContinueOnError)
 	flags.Uint64Var(&p.seed, "seed", 0, "repeats the choices of an earlier run; 0 draws one")
 	flags.BoolVar(&p.quick, "quick", false, "a few dozen kills instead of hundreds")
-	flags.StringVar(&p.only, "only", "", "run these scenarios alone, separated by commas: "+strings.Join(names(), ", "))
+	flags.BoolVar(&p.guards, "guards", false, "prove the proof: take out one guard of the program after another and demand that a row goes red")
+	flags.StringVar(&p.only, "only", "", "run these scenarios (or, with --guards, guards) alone, separated by commas: "+strings.Join(p.names(), ", "))
 	flags.StringVar(&p.maiBinary, "mai", "", "test this program instead of building ./cmd/mai")
 	flags.StringVar(&p.simBinary, "sim", "", "use this simulator instead of building ./cmd/openrouter-sim")
 	if err := flags.Parse(args); err != nil {
@@ -114,8 +120,8 @@ func parse(args []string) (*proof, error) {
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	for name := range strings.SplitSeq(p.only, ",") {
-		if name != "" && !slices.Contains(names(), name) {
-			return nil, fmt.Errorf("--only %s: there is no such scenario; there are %s", name, strings.Join(names(), ", "))
+		if name != "" && !slices.Contains(p.names(), name) {
+			return nil, fmt.Errorf("--only %s: there is no such one; there are %s", name, strings.Join(p.names(), ", "))
 		}
 	}
 	if p.seed == 0 {
@@ -124,11 +130,23 @@ func parse(args []string) (*proof, error) {
 	return p, nil
 }
 
-func names() (all []string) {
+// names are what --only chooses from.
+func (p *proof) names() (all []string) {
+	if p.guards {
+		for _, g := range guards() {
+			all = append(all, g.name)
+		}
+		return all
+	}
 	for _, s := range scenarios() {
 		all = append(all, s.name)
 	}
 	return all
+}
+
+// wanted reports whether --only leaves a scenario or guard in.
+func (p *proof) wanted(name string) bool {
+	return p.only == "" || slices.Contains(strings.Split(p.only, ","), name)
 }
 
 // command is the command line that repeats this run.
@@ -136,6 +154,9 @@ func (p *proof) command() string {
 	command := fmt.Sprintf("go run ./cmd/prove --seed %d", p.seed)
 	if p.quick {
 		command += " --quick"
+	}
+	if p.guards {
+		command += " --guards"
 	}
 	if p.only != "" {
 		command += " --only " + p.only
@@ -151,7 +172,7 @@ func (p *proof) build(ctx context.Context) error {
 			continue
 		}
 		*binary = filepath.Join(p.dir, filepath.Base(pkg))
-		if _, err := run(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", *binary, pkg); err != nil {
+		if err := build(ctx, *binary, pkg); err != nil {
 			return err
 		}
 	}
@@ -159,10 +180,17 @@ func (p *proof) build(ctx context.Context) error {
 	return nil
 }
 
+// build makes a program with the given flags of `go build`.
+func build(ctx context.Context, binary, pkg string, flags ...string) error {
+	args := append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", binary}, flags...)
+	_, err := run(ctx, "go", append(args, pkg)...)
+	return err
+}
+
 // runAll runs the scenarios one after another. A scenario that cannot be carried out is red; the others still run.
 func (p *proof) runAll(ctx context.Context, res *results) error {
 	for _, s := range scenarios() {
-		if p.only != "" && !slices.Contains(strings.Split(p.only, ","), s.name) {
+		if !p.wanted(s.name) {
 			continue
 		}
 		began, first := time.Now(), len(res.rows)

@@ -70,6 +70,11 @@ const (
 	areas
 )
 
+// String is the title of the column.
+func (a area) String() string {
+	return [areas]string{"bill = entries", "unknown as predicted", "held = 0", "verify", "answers"}[a]
+}
+
 // problem is one thing that is wrong, with the ids to find it.
 type problem struct {
 	area area

@@ -150,7 +150,7 @@ const quietFor = 400 * time.Millisecond
 func (w *world) settle(ctx context.Context) error {
 	var last map[string]int
 	since := time.Now()
-	err := poll(ctx, time.Minute, 50*time.Millisecond, func() (bool, error) {
+	err := poll(ctx, w.patience, 50*time.Millisecond, func() (bool, error) {
 		counts, err := w.client.accuracy(ctx)
 		if err != nil {
 			return false, err
