@@ -21,9 +21,15 @@ const (
 	Conflict        Kind = "conflict"         // it cannot be done in the present state
 	TooMany         Kind = "too_many"         // tried too often; wait
 	OverBudget      Kind = "over_budget"      // our own budget does not allow the call
+	Policy          Kind = "policy"           // the data policy does not allow the call
 	NotConnected    Kind = "not_connected"    // no connection to a model provider is configured
-	UpstreamCredits Kind = "upstream_credits" // the provider's account is empty
-	UpstreamLimit   Kind = "upstream_limit"   // the key's own limit at OpenRouter is reached
+	UpstreamKey     Kind = "upstream_key"     // OpenRouter does not accept the key
+	UpstreamCredits Kind = "upstream_credits" // the account at OpenRouter cannot pay
+	UpstreamLimit   Kind = "upstream_limit"   // the key's own limit at OpenRouter is reached, and stays so until it is raised
+	UpstreamDaily   Kind = "upstream_daily"   // the same, until the next day (UTC)
+	UpstreamWeekly  Kind = "upstream_weekly"  // ... until Monday
+	UpstreamMonthly Kind = "upstream_monthly" // ... until the first of the month
+	UpstreamBusy    Kind = "upstream_busy"    // running requests fill what the account may spend at once; wait a moment
 	Upstream        Kind = "upstream"         // OpenRouter or a model refused or failed
 	Unavailable     Kind = "unavailable"      // cannot be done now; trying again later may help
 	Internal        Kind = "internal"         // a defect or a broken machine; the operator's log knows more
@@ -33,6 +39,7 @@ const (
 type Error struct {
 	Kind    Kind
 	Message string // one or two sentences: what happened and what to do next
+	Admin   string // what an admin is told instead, who can do more about it; "" when Message is for everybody
 	err     error  // the cause, for the log only
 }
 
@@ -44,6 +51,20 @@ func New(kind Kind, format string, args ...any) *Error {
 // Wrap is New with a cause, which is kept for errors.Is, errors.As and the log, and is not part of the message.
 func Wrap(kind Kind, cause error, format string, args ...any) *Error {
 	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...), err: cause}
+}
+
+// ForAdmin adds the sentence that an admin is told instead of the message.
+func (e *Error) ForAdmin(sentence string) *Error {
+	e.Admin = sentence
+	return e
+}
+
+// ToAdmin returns err as an admin is told it.
+func ToAdmin(err error) error {
+	if f, ok := errors.AsType[*Error](err); ok && f.Admin != "" {
+		return &Error{Kind: f.Kind, Message: f.Admin, err: err}
+	}
+	return err
 }
 
 // Error returns the message and, for the log, the cause.

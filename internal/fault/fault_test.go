@@ -56,3 +56,19 @@ func TestCauseIsForTheLogOnly(t *testing.T) {
 		t.Errorf("without a cause: %s, %v", err.Error(), err.Unwrap())
 	}
 }
+
+// TestToAdmin replaces the sentence where there is one for admins, and nothing else.
+func TestToAdmin(t *testing.T) {
+	two := fault.Wrap(fault.UpstreamKey, io.EOF, "Tell your admin.").ForAdmin("Save a key.")
+	if got := fault.ToAdmin(fmt.Errorf("send: %w", two)); fault.Message(got) != "Save a key." || fault.KindOf(got) != fault.UpstreamKey || !errors.Is(got, io.EOF) {
+		t.Errorf("an admin is told %v", got)
+	}
+	if fault.Message(two) != "Tell your admin." {
+		t.Errorf("a user is told %s", fault.Message(two))
+	}
+	for _, err := range []error{nil, io.EOF, fault.New(fault.Invalid, "No.")} {
+		if got := fault.ToAdmin(err); got != err {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+}

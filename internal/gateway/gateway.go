@@ -54,9 +54,17 @@ func (g *Gateway) handle(fn func(http.ResponseWriter, *http.Request, account.Ide
 			err = fn(w, r, id)
 		}
 		if err != nil {
-			g.fail(w, r, err)
+			g.fail(w, r, told(id, err))
 		}
 	})
+}
+
+// told is an error in the words for the person whose key it is.
+func told(id account.Identity, err error) error {
+	if id.Role == account.Admin {
+		return fault.ToAdmin(err)
+	}
+	return err
 }
 
 func (g *Gateway) authenticate(r *http.Request) (account.Identity, error) {
@@ -116,7 +124,7 @@ func (g *Gateway) complete(w http.ResponseWriter, r *http.Request, id account.Id
 	ctx, done := g.whileAllowed(r.Context(), id)
 	defer done()
 	if call.Stream {
-		g.stream(ctx, w, r, call)
+		g.stream(ctx, w, r, id, call)
 		return nil
 	}
 	return g.plain(ctx, w, call)
@@ -180,7 +188,7 @@ func reply(r openai.Reply, charge *money.Amount) ([]byte, error) {
 }
 
 // stream passes the answer on as it comes. When the caller goes away, the call is broken off.
-func (g *Gateway) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, call *meter.Call) {
+func (g *Gateway) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, id account.Identity, call *meter.Call) {
 	out := &streamWriter{w: w, control: http.NewResponseController(w)}
 	result := g.meter.Run(ctx, call, meter.Sink{Part: func(part openai.Reply, charge *money.Amount) {
 		if part.Error != nil {
@@ -194,12 +202,12 @@ func (g *Gateway) stream(ctx context.Context, w http.ResponseWriter, r *http.Req
 		out.begin(part.ID)
 		out.send(data)
 	}})
-	if result.Err != nil {
+	if failure := told(id, result.Err); failure != nil {
 		if !out.begun {
-			g.fail(w, r, result.Err)
+			g.fail(w, r, failure)
 			return
 		}
-		data, err := json.Marshal(newWireError(webapp.Explain(r, g.log, result.Err)))
+		data, err := json.Marshal(newWireError(webapp.Explain(r, g.log, failure)))
 		if err != nil {
 			g.log.Error("an error could not be written", "err", err)
 			return

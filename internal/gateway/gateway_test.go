@@ -179,6 +179,35 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestWhoIsTold words a refusal for the person whose key it is, whether it comes as a status or in a stream.
+func TestWhoIsTold(t *testing.T) {
+	t.Parallel()
+	r := start(t, sim.Options{})
+	employee, err := r.accounts.Create(t.Context(), account.NewUser{Name: "E", Email: "e@example.com", Password: password, Role: account.Member})
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := r.accounts.CreateAPIKey(t.Context(), employee.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ key, say string }{{r.key, "Settings → Connections"}, {theirs, "Tell your admin"}} {
+		client := r.as(c.key)
+		params := ask(`[[sim: {"fault":"status:401"}]]`)
+		_, plain := client.Chat.Completions.New(t.Context(), params)
+		stream := client.Chat.Completions.NewStreaming(t.Context(), params)
+		for stream.Next() {
+			t.Errorf("streamed %s", stream.Current().RawJSON())
+		}
+		for _, err := range []error{plain, stream.Err()} {
+			var refused *openai.Error
+			if !errors.As(err, &refused) || refused.StatusCode != 502 || refused.Code != "upstream_key" || !strings.Contains(refused.Message, c.say) {
+				t.Errorf("want …%s…, got %v", c.say, err)
+			}
+		}
+	}
+}
+
 // TestErrorInStream breaks answers in the middle, in every way that upstream does. The error is told once, in our words,
 // and before the first part with a status.
 func TestErrorInStream(t *testing.T) {

@@ -118,7 +118,7 @@ func (v *Verification) describe(info openrouter.KeyInfo, markup money.Markup, no
 
 // blame names the problem behind an error.
 func (v *Verification) blame(err error, key string) {
-	v.Message = openrouter.Explain(err).Message
+	v.Message = fault.Message(fault.ToAdmin(openrouter.Explain(err)))
 	refused, ok := errors.AsType[*openrouter.APIError](err)
 	if ok {
 		v.Reply = strings.ReplaceAll(refused.Raw, key, "…")

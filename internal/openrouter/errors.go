@@ -19,11 +19,13 @@ const (
 	ClassBadKey      Class = "bad_key"      // the key is missing, unknown or disabled
 	ClassCredits     Class = "credits"      // the account cannot pay for the request
 	ClassKeyLimit    Class = "key_limit"    // a spending limit at OpenRouter is reached: the key's, or its workspace's
+	ClassBusy        Class = "busy"         // running requests fill what the account may spend at once: wait
+	ClassPolicy      Class = "policy"       // providers serve the model, but none that the data policy or the request allows
 	ClassForbidden   Class = "forbidden"    // this key may not do that
 	ClassModeration  Class = "moderation"   // the content was refused
 	ClassRateLimited Class = "rate_limited" // too many at once; wait RetryAfter
 	ClassTooLong     Class = "too_long"     // prompt and answer do not fit into the model
-	ClassNotFound    Class = "not_found"    // no such model, or nobody serves it under the conditions asked for
+	ClassNotFound    Class = "not_found"    // no such model, or nobody serves it at the price or with the features asked for
 	ClassInvalid     Class = "invalid"      // the request is wrong in another way
 	ClassUnavailable Class = "unavailable"  // OpenRouter or the model failed; trying again may help
 )
@@ -72,6 +74,7 @@ type errorObject struct {
 		LimitSource string          `json:"limit_source"`
 		Reasons     json.RawMessage `json:"reasons"`
 		Flagged     json.RawMessage `json:"flagged_input"`
+		Patterns    json.RawMessage `json:"patterns"` // of a guardrail of the account
 	} `json:"metadata"`
 	Availability struct {
 		RetryAfter float64 `json:"retry_after"` // seconds
@@ -111,7 +114,7 @@ func ParseError(status int, header http.Header, body []byte) *APIError {
 			e.Status = code
 		}
 	}
-	e.flagged = given(object.Metadata.Reasons) || given(object.Metadata.Flagged)
+	e.flagged = given(object.Metadata.Reasons) || given(object.Metadata.Flagged) || given(object.Metadata.Patterns)
 	return e
 }
 
@@ -142,9 +145,11 @@ func (e *APIError) Class() Class {
 	switch {
 	case e.Status == 401:
 		return ClassBadKey
-	case e.Status == 429 || e.LimitSource == limitInFlight:
+	case e.LimitSource == limitInFlight:
+		return ClassBusy
+	case e.Status == 429:
 		return ClassRateLimited
-	case e.Status == 402 && (e.LimitSource == limitKey || strings.Contains(e.Message, "settings/keys")):
+	case e.Status == 402 && (e.LimitSource == limitKey || keyLimit.MatchString(e.Message)):
 		return ClassKeyLimit
 	case e.Status == 402:
 		return ClassCredits
@@ -154,6 +159,8 @@ func (e *APIError) Class() Class {
 		return ClassTooLong
 	case e.Type == "content_policy_violation" || e.Type == "refusal":
 		return ClassModeration
+	case e.Status == 404 && noProvider.MatchString(e.Message):
+		return ClassPolicy
 	case e.Status == 404:
 		return ClassNotFound
 	case e.Status == 408 || e.Status >= 500:
@@ -167,9 +174,21 @@ func (e *APIError) forbidden() Class {
 	switch {
 	case e.flagged || e.Type == "content_policy_violation" || e.Type == "refusal":
 		return ClassModeration
-	case strings.HasPrefix(e.LimitSource, "openrouter_"), strings.HasPrefix(e.Message, "Key limit exceeded"),
-		strings.Contains(e.Message, "budget of"):
+	case strings.HasPrefix(e.LimitSource, "openrouter_"), keyLimit.MatchString(e.Message):
 		return ClassKeyLimit
 	}
 	return ClassForbidden
 }
+
+var (
+	// keyLimit are the words of a limit of the key or of its workspace: "Key limit exceeded (monthly limit)", "create a key
+	// with a higher monthly limit", "Workspace monthly budget of $500.00 exceeded".
+	keyLimit = regexp.MustCompile(`(?i)key limit exceeded|budget of .* exceeded|settings/keys|workspaces/[^/]+/keys|key with a higher`)
+	// period is how long such a limit lasts.
+	period = regexp.MustCompile(`(?i)\b(daily|weekly|monthly)\b`)
+	// noProvider are the words of a 404 for a model that is served, only not by anybody who may serve it.
+	noProvider = regexp.MustCompile(`(?i)data policy|guardrail restrictions|no allowed providers|all providers have been ignored`)
+)
+
+// Period is how long the limit of a ClassKeyLimit lasts: "daily", "weekly", "monthly", or "" for until it is raised.
+func (e *APIError) Period() string { return strings.ToLower(period.FindString(e.Message)) }

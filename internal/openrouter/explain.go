@@ -45,16 +45,25 @@ func Explain(err error) *fault.Error {
 func (e *APIError) explain(cause error) *fault.Error {
 	switch e.Class() {
 	case ClassBadKey:
-		return fault.Wrap(fault.Upstream, cause,
-			"OpenRouter does not accept this API key: it is mistyped, disabled or deleted. Paste a valid key in Settings → Connections.")
+		return fault.Wrap(fault.UpstreamKey, cause,
+			"OpenRouter does not accept this workspace's key, so nothing can be answered at the moment. Tell your admin.").
+			ForAdmin("OpenRouter does not accept this API key: it is mistyped, disabled or deleted. Save a valid key in Settings → Connections.")
 	case ClassCredits:
 		return fault.Wrap(fault.UpstreamCredits, cause,
-			"The OpenRouter account has not enough credit for this request. Whoever owns it can add credit at openrouter.ai.")
+			"The account that pays for the models at OpenRouter has not enough credit for this request. Tell your admin.").
+			ForAdmin("The OpenRouter account has not enough credit for this request. Add credit at openrouter.ai under Credits, or tell your provider if they own the account.")
 	case ClassKeyLimit:
-		return fault.Wrap(fault.UpstreamLimit, cause,
-			"The spending limit of the OpenRouter key is reached. Wait until it resets, or have it raised at openrouter.ai.")
+		return e.keyLimit(cause)
+	case ClassBusy:
+		return fault.Wrap(fault.UpstreamBusy, cause,
+			"Requests that are running now use up what the OpenRouter account may spend at once. Wait a moment and try again.")
+	case ClassPolicy:
+		return fault.Wrap(fault.Policy, cause,
+			"The data policy of this workspace rules out every provider of this model. Choose another model.").
+			ForAdmin("The data policy of this workspace, the privacy settings of the OpenRouter account or the request itself rule out every provider of this model. Choose another model, or change Settings → Connections → Data policy.")
 	case ClassForbidden:
-		return fault.Wrap(fault.Upstream, cause, "OpenRouter does not allow this with the present key. Check the key's permissions.")
+		return fault.Wrap(fault.Upstream, cause, "OpenRouter does not allow this with this workspace's key. Tell your admin.").
+			ForAdmin("OpenRouter does not allow this with the present key. Check what the key may do at openrouter.ai.")
 	case ClassModeration:
 		return fault.Wrap(fault.Upstream, cause, "The model's provider refused the content of this message. Rephrase it or choose another model.")
 	case ClassRateLimited:
@@ -70,4 +79,25 @@ func (e *APIError) explain(cause error) *fault.Error {
 		return fault.Wrap(fault.Upstream, cause, "OpenRouter refused the request (status %d). Choose another model or change the message.", e.Status)
 	}
 	return fault.Wrap(fault.Upstream, cause, "OpenRouter refused the request: %s", e.Message)
+}
+
+// keyLimit says how long the limit of the key lasts, and who can raise it.
+func (e *APIError) keyLimit(cause error) *fault.Error {
+	const raise = " To lift it before, raise the key's limit at openrouter.ai, or tell your provider if they manage the key."
+	for _, limit := range []struct {
+		period, until string
+		kind          fault.Kind
+	}{
+		{"daily", "at midnight UTC", fault.UpstreamDaily},
+		{"weekly", "on Monday, 00:00 UTC", fault.UpstreamWeekly},
+		{"monthly", "on the first of the month, 00:00 UTC", fault.UpstreamMonthly},
+	} {
+		if limit.period == e.Period() {
+			reached := "The " + limit.period + " spending limit of this workspace's OpenRouter key is reached. It resets " + limit.until + "."
+			return fault.Wrap(limit.kind, cause, "%s If that is too long, tell your admin.", reached).ForAdmin(reached + raise)
+		}
+	}
+	return fault.Wrap(fault.UpstreamLimit, cause,
+		"The spending limit of this workspace's OpenRouter key is reached. It does not reset by itself: tell your admin.").
+		ForAdmin("The spending limit of the OpenRouter key is reached, and does not reset by itself. Raise it at openrouter.ai, or tell your provider if they manage the key.")
 }

@@ -230,7 +230,7 @@ func TestErrorsOfTheSimulator(t *testing.T) {
 		`{"fault":"status:400"}`:       openrouter.ClassInvalid,
 		`{"fault":"status:401"}`:       openrouter.ClassBadKey,
 		`{"fault":"status:402"}`:       openrouter.ClassCredits,
-		`{"fault":"in_flight_budget"}`: openrouter.ClassRateLimited,
+		`{"fault":"in_flight_budget"}`: openrouter.ClassBusy,
 		`{"fault":"status:403"}`:       openrouter.ClassKeyLimit,
 		`{"fault":"moderation"}`:       openrouter.ClassModeration,
 		`{"fault":"status:404"}`:       openrouter.ClassNotFound,

@@ -53,6 +53,9 @@ func register[I, O any](s *Server, api huma.API, op huma.Operation, handler func
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		c, _ := ctx.Value(callerKey{}).(caller)
 		out, err := handler(ctx, c, in)
+		if c.Role == account.Admin {
+			err = fault.ToAdmin(err)
+		}
 		if _, told := errors.AsType[huma.StatusError](err); err != nil && !told {
 			err = webapp.Explain(c.r, s.Log, err)
 		}

@@ -59,9 +59,9 @@ func Status(kind fault.Kind) int {
 		return http.StatusBadRequest
 	case fault.Unauthenticated:
 		return http.StatusUnauthorized
-	case fault.OverBudget, fault.UpstreamCredits, fault.UpstreamLimit:
+	case fault.OverBudget, fault.UpstreamCredits, fault.UpstreamLimit, fault.UpstreamDaily, fault.UpstreamWeekly, fault.UpstreamMonthly:
 		return http.StatusPaymentRequired
-	case fault.Forbidden:
+	case fault.Forbidden, fault.Policy:
 		return http.StatusForbidden
 	case fault.NotFound:
 		return http.StatusNotFound
@@ -69,9 +69,9 @@ func Status(kind fault.Kind) int {
 		return http.StatusConflict
 	case fault.TooMany:
 		return http.StatusTooManyRequests
-	case fault.Upstream:
+	case fault.Upstream, fault.UpstreamKey:
 		return http.StatusBadGateway
-	case fault.Unavailable:
+	case fault.Unavailable, fault.UpstreamBusy:
 		return http.StatusServiceUnavailable
 	case fault.Internal:
 	}
