@@ -26,9 +26,6 @@ const (
 	Admin   Role = "admin"   // may also manage users, the connection and the budget
 )
 
-// Everyone is the team that every user is in.
-const Everyone = "everyone"
-
 // SignUpPolicy says what becomes of people who register after the first.
 type SignUpPolicy int
 
@@ -74,6 +71,7 @@ type User struct {
 	Email        string // lower case
 	Name         string
 	Role         Role
+	TeamID       string
 	Disabled     bool
 	CreatedAt    time.Time
 	LastActiveAt time.Time // zero if never; exact to a minute
@@ -125,13 +123,13 @@ func (b *broadcast) send() {
 }
 
 // userColumns are what scanUser reads, of a table users under the name u.
-const userColumns = `u.id, u.email, u.name, u.role, u.disabled, u.created_at, u.last_active_at`
+const userColumns = `u.id, u.email, u.name, u.role, u.team_id, u.disabled, u.created_at, u.last_active_at`
 
 func scanUser(scan func(dest ...any) error, more ...any) (User, error) {
 	var u User
 	var created int64
 	var active *int64
-	err := scan(append([]any{&u.ID, &u.Email, &u.Name, &u.Role, &u.Disabled, &created, &active}, more...)...)
+	err := scan(append([]any{&u.ID, &u.Email, &u.Name, &u.Role, &u.TeamID, &u.Disabled, &created, &active}, more...)...)
 	u.CreatedAt = fromMicro(created)
 	if active != nil {
 		u.LastActiveAt = fromMicro(*active)

@@ -196,13 +196,13 @@ func (a *Accounts) newUser(ctx context.Context, name, email, password string, ro
 	if err != nil {
 		return User{}, "", fmt.Errorf("make an id: %w", err)
 	}
-	return User{ID: id.String(), Email: email, Name: name, Role: role}, hash, nil
+	return User{ID: id.String(), Email: email, Name: name, Role: role, TeamID: Everyone}, hash, nil
 }
 
 // insertUser stores a new user and completes it with what the database knows better.
 func insertUser(tx *sqldb.Tx, user *User, hash string) error {
-	_, err := tx.Exec(`INSERT INTO users (id, email, name, role, password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		user.ID, user.Email, user.Name, user.Role, hash, tx.Now.UnixMicro())
+	_, err := tx.Exec(`INSERT INTO users (id, email, name, role, team_id, password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		user.ID, user.Email, user.Name, user.Role, user.TeamID, hash, tx.Now.UnixMicro())
 	if sqldb.IsUnique(err) {
 		return fault.Wrap(fault.Conflict, err, "There is already an account with the e-mail %s.", user.Email)
 	}

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -44,15 +45,22 @@ func (a *Accounts) Names(ctx context.Context, ids []string) (map[string]string, 
 type NewUser struct {
 	Name, Email, Password string
 	Role                  Role
+	TeamID                string // "" for Everyone
 }
 
-// Create adds a user; Conflict when the e-mail is taken.
+// Create adds a user; Conflict when the e-mail is taken, NotFound when there is no such team.
 func (a *Accounts) Create(ctx context.Context, in NewUser) (User, error) {
 	user, hash, err := a.newUser(ctx, in.Name, in.Email, in.Password, in.Role)
 	if err != nil {
 		return User{}, err
 	}
-	err = a.db.Write(ctx, func(tx *sqldb.Tx) error { return insertUser(tx, &user, hash) })
+	user.TeamID = cmp.Or(in.TeamID, Everyone)
+	err = a.db.Write(ctx, func(tx *sqldb.Tx) error {
+		if _, err := teamByID(tx, user.TeamID); err != nil {
+			return err
+		}
+		return insertUser(tx, &user, hash)
+	})
 	if err != nil {
 		return User{}, err
 	}
@@ -63,6 +71,7 @@ func (a *Accounts) Create(ctx context.Context, in NewUser) (User, error) {
 type Changes struct {
 	Name     *string
 	Role     *Role
+	TeamID   *string // what they spend from now on is counted there
 	Disabled *bool
 }
 
@@ -87,13 +96,18 @@ func (a *Accounts) Update(ctx context.Context, id string, in Changes) (user User
 			return err
 		}
 		user = in.apply(before)
+		if user.TeamID != before.TeamID {
+			if _, err := teamByID(tx, user.TeamID); err != nil {
+				return err
+			}
+		}
 		if before.activeAdmin() && !user.activeAdmin() {
 			if err := otherAdmin(tx, id); err != nil {
 				return err
 			}
 		}
-		if _, err := tx.Exec(`UPDATE users SET name = $1, role = $2, disabled = $3 WHERE id = $4`,
-			user.Name, user.Role, flag(user.Disabled), id); err != nil {
+		if _, err := tx.Exec(`UPDATE users SET name = $1, role = $2, team_id = $3, disabled = $4 WHERE id = $5`,
+			user.Name, user.Role, user.TeamID, flag(user.Disabled), id); err != nil {
 			return err
 		}
 		if user.Disabled || user.Role != before.Role && before.Role != Pending {
@@ -113,6 +127,9 @@ func (in Changes) apply(user User) User {
 	}
 	if in.Role != nil {
 		user.Role = *in.Role
+	}
+	if in.TeamID != nil {
+		user.TeamID = *in.TeamID
 	}
 	if in.Disabled != nil {
 		user.Disabled = *in.Disabled

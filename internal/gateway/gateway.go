@@ -114,7 +114,7 @@ func (g *Gateway) complete(w http.ResponseWriter, r *http.Request, id account.Id
 	if err := json.Unmarshal(text, &body); err != nil {
 		return fault.Wrap(fault.Invalid, err, "The request is not a JSON object: %v.", err)
 	}
-	call, err := g.meter.Prepare(r.Context(), meter.Request{Kind: "api", UserID: id.ID, TeamID: account.Everyone, APIKeyID: id.APIKeyID, Body: body})
+	call, err := g.meter.Prepare(r.Context(), meter.Request{Kind: "api", UserID: id.ID, TeamID: id.TeamID, APIKeyID: id.APIKeyID, Body: body})
 	if err != nil {
 		return err
 	}

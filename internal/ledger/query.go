@@ -15,6 +15,7 @@ type Intent struct {
 	ID           string
 	Kind         string
 	UserID       string
+	TeamID       string // the user's team when the call was made
 	Model        string
 	KeyHash      string
 	State        State
@@ -44,7 +45,7 @@ func (in Intent) sum(of money.Amount) *money.Amount {
 	return &of
 }
 
-const intentQuery = `SELECT i.id, i.kind, i.user_id, i.model, i.key_hash, i.state, i.reason, coalesce(i.generation_id, ''),
+const intentQuery = `SELECT i.id, i.kind, i.user_id, i.team_id, i.model, i.key_hash, i.state, i.reason, coalesce(i.generation_id, ''),
 	i.at_most_cost, i.at_most_charge, i.sent_at, coalesce(i.ended_at, 0), i.looks, i.served_model, i.finish_reason,
 	i.prompt_tokens, i.completion_tokens, i.reasoning_tokens, i.cached_tokens,
 	COUNT(e.seq), coalesce(SUM(e.cost), 0), coalesce(SUM(e.charge), 0)
@@ -52,7 +53,7 @@ const intentQuery = `SELECT i.id, i.kind, i.user_id, i.model, i.key_hash, i.stat
 
 func scanIntent(scan func(...any) error) (in Intent, err error) {
 	var sent, ended int64
-	err = scan(&in.ID, &in.Kind, &in.UserID, &in.Model, &in.KeyHash, &in.State, &in.Reason, &in.GenerationID,
+	err = scan(&in.ID, &in.Kind, &in.UserID, &in.TeamID, &in.Model, &in.KeyHash, &in.State, &in.Reason, &in.GenerationID,
 		&in.AtMostCost, &in.AtMostCharge, &sent, &ended, &in.Looks, &in.Usage.ServedModel, &in.Usage.FinishReason,
 		&in.Usage.Prompt, &in.Usage.Completion, &in.Usage.Reasoning, &in.Usage.Cached, &in.entries, &in.cost, &in.charge)
 	in.SentAt = time.UnixMicro(sent).UTC()
@@ -159,27 +160,28 @@ func (l *Ledger) Accuracy(ctx context.Context) ([]StateSum, error) {
 	return list, err
 }
 
-// Total sums what one user spent on one model on one UTC day. Requests counts every call that left and may cost.
+// Total sums what one user spent in one team on one model on one UTC day. Requests counts every call that left and may
+// cost.
 type Total struct {
-	UserID, Model      string
-	Day                time.Time
-	Requests           int64
-	Prompt, Completion int64 // tokens
-	Charge             money.Amount
+	UserID, TeamID, Model string
+	Day                   time.Time
+	Requests              int64
+	Prompt, Completion    int64 // tokens
+	Charge                money.Amount
 }
 
-// Totals sums a UTC month by user, model and day. Every other sum of the month is a sum of these.
+// Totals sums a UTC month by user, team, model and day. Every other sum of the month is a sum of these.
 func (l *Ledger) Totals(ctx context.Context, period string) (list []Total, err error) {
 	const day = 24 * 60 * 60 * 1_000_000
 	err = l.db.Read(ctx, func(tx *sqldb.Tx) error {
-		list, err = sqldb.All(tx, `SELECT user_id, model, sent_at / $2 AS day, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens), SUM(charge)
-			FROM (SELECT i.user_id, i.model, i.sent_at, i.prompt_tokens, i.completion_tokens,
+		list, err = sqldb.All(tx, `SELECT user_id, team_id, model, sent_at / $2 AS day, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens), SUM(charge)
+			FROM (SELECT i.user_id, i.team_id, i.model, i.sent_at, i.prompt_tokens, i.completion_tokens,
 					(SELECT coalesce(SUM(e.charge), 0) FROM entries e WHERE e.intent_id = i.id) AS charge
 				FROM intents i WHERE i.period = $1 AND i.state NOT IN ('free', 'created')) AS calls
-			GROUP BY user_id, model, day ORDER BY user_id, model, day`, []any{period, int64(day)},
+			GROUP BY user_id, team_id, model, day ORDER BY user_id, team_id, model, day`, []any{period, int64(day)},
 			func(scan func(...any) error) (t Total, err error) {
 				var n int64
-				err = scan(&t.UserID, &t.Model, &n, &t.Requests, &t.Prompt, &t.Completion, &t.Charge)
+				err = scan(&t.UserID, &t.TeamID, &t.Model, &n, &t.Requests, &t.Prompt, &t.Completion, &t.Charge)
 				t.Day = time.UnixMicro(n * day).UTC()
 				return t, err
 			})

@@ -94,13 +94,13 @@ func TestAccuracy(t *testing.T) {
 	}
 }
 
-// TestTotals sums by user, model and UTC day: the parts are the whole, and what was free does not count.
+// TestTotals sums by user, team, model and UTC day: the parts are the whole, and what was free does not count.
 func TestTotals(t *testing.T) {
 	t.Parallel()
 	r := start(t)
-	spend := func(user, model string, cost money.Amount) {
+	spend := func(user, team, model string, cost money.Amount) {
 		c := r.call(cost)
-		c.UserID, c.Model = user, model
+		c.UserID, c.TeamID, c.Model = user, team, model
 		r.must(func(tx *sqldb.Tx) error {
 			if err := r.books.Reserve(tx, c); err != nil {
 				return err
@@ -109,23 +109,25 @@ func TestTotals(t *testing.T) {
 			return err
 		})
 	}
-	spend("ada", "a", 1000)
-	spend("ada", "b", 2000)
-	spend("bob", "a", 3000)
+	spend("ada", "x", "a", 1000)
+	spend("ada", "x", "b", 2000)
+	spend("bob", "x", "a", 3000)
+	spend("ada", "y", "a", 6000) // moved to another team
 	free := r.reserve(1)
 	r.release(free, ledger.Free)
 	r.pend(r.reserve(1), "gen-pending")
 	r.clock.Move(15 * time.Hour) // the 18th, 00:30
-	spend("ada", "a", 4000)
+	spend("ada", "x", "a", 4000)
 	r.clock.Move(13 * 24 * time.Hour) // the first of December
-	spend("ada", "a", 5000)
+	spend("ada", "x", "a", 5000)
 	day := func(d int) time.Time { return time.Date(2026, 11, d, 0, 0, 0, 0, time.UTC) }
 	want := []ledger.Total{
-		{UserID: "ada", Model: "a", Day: day(17), Requests: 1, Prompt: 10, Completion: 20, Charge: 1300},
-		{UserID: "ada", Model: "a", Day: day(18), Requests: 1, Prompt: 10, Completion: 20, Charge: 5200},
-		{UserID: "ada", Model: "b", Day: day(17), Requests: 1, Prompt: 10, Completion: 20, Charge: 2600},
-		{UserID: "ada", Model: "maker/model", Day: day(17), Requests: 1},
-		{UserID: "bob", Model: "a", Day: day(17), Requests: 1, Prompt: 10, Completion: 20, Charge: 3900},
+		{UserID: "ada", TeamID: "everyone", Model: "maker/model", Day: day(17), Requests: 1},
+		{UserID: "ada", TeamID: "x", Model: "a", Day: day(17), Requests: 1, Prompt: 10, Completion: 20, Charge: 1300},
+		{UserID: "ada", TeamID: "x", Model: "a", Day: day(18), Requests: 1, Prompt: 10, Completion: 20, Charge: 5200},
+		{UserID: "ada", TeamID: "x", Model: "b", Day: day(17), Requests: 1, Prompt: 10, Completion: 20, Charge: 2600},
+		{UserID: "ada", TeamID: "y", Model: "a", Day: day(17), Requests: 1, Prompt: 10, Completion: 20, Charge: 7800},
+		{UserID: "bob", TeamID: "x", Model: "a", Day: day(17), Requests: 1, Prompt: 10, Completion: 20, Charge: 3900},
 	}
 	got, err := r.books.Totals(t.Context(), "2026-11")
 	if err != nil || !slices.Equal(got, want) {

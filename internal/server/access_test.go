@@ -65,7 +65,7 @@ func objects(method, path string) []object {
 	switch {
 	case strings.Contains(path, "/messages"), method == "PATCH" && path == "/api/v1/chats/{id}":
 		return []object{own, anothers, missing, mixed} // these name a part of a chat
-	case strings.HasPrefix(path, "/api/v1/users/{id}"):
+	case strings.HasPrefix(path, "/api/v1/users/{id}"), strings.HasPrefix(path, "/api/v1/teams/{id}"):
 		return []object{own, missing}
 	case strings.Contains(path, "{id}"):
 		return []object{own, anothers, missing}
@@ -169,8 +169,20 @@ func (m *matrix) request(route server.Route, a actor, o object) (path string, bo
 	if strings.HasPrefix(route.Path, "/api/v1/users/") && o == own {
 		id = m.target
 	}
+	if strings.HasPrefix(route.Path, "/api/v1/teams/") && o == own {
+		id = m.team()
+	}
 	path = strings.NewReplacer("{id}", id, "{message_id}", about.reply).Replace(route.Path)
 	return path, m.body(route, a, o, about)
+}
+
+// team is a new team, for admins to manage.
+func (m *matrix) team() string {
+	team, err := m.accounts.CreateTeam(m.t.Context(), uuid.NewString())
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return team.ID
 }
 
 // body is a request that is right but for what the case is about.
@@ -186,6 +198,8 @@ func (m *matrix) body(route server.Route, a actor, o object, about answer) any {
 		return map[string]any{"name": "New", "email": uuid.NewString() + "@example.com", "password": password, "role": "user"}
 	case "PATCH /api/v1/users/{id}":
 		return map[string]any{"name": "Renamed"}
+	case "POST /api/v1/teams", "PATCH /api/v1/teams/{id}":
+		return map[string]any{"name": uuid.NewString()}
 	case "POST /api/v1/users/{id}/password":
 		return map[string]any{"password": password}
 	case "POST /api/v1/connection/verify", "PUT /api/v1/connection":
@@ -255,7 +269,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			want = server.Public
 		case slices.Contains([]string{"/auths/me", "/auths/signout", "/auths/password"}, path):
 			want = server.Waiting
-		case slices.ContainsFunc([]string{"/users", "/connection", "/budget", "/usage"}, func(p string) bool { return strings.HasPrefix(path, p) }):
+		case slices.ContainsFunc([]string{"/users", "/teams", "/connection", "/budget", "/usage"}, func(p string) bool { return strings.HasPrefix(path, p) }):
 			want = server.Admins
 		}
 		if route.Access != want {

@@ -21,6 +21,7 @@ type userReply struct {
 	Name          string       `json:"name"`
 	Email         string       `json:"email"`
 	Role          account.Role `json:"role" enum:"admin,user,pending"`
+	TeamID        string       `json:"team_id"`
 	Disabled      bool         `json:"disabled"`
 	CreatedAt     time.Time    `json:"created_at"`
 	LastActiveAt  *time.Time   `json:"last_active_at"`
@@ -29,7 +30,7 @@ type userReply struct {
 }
 
 func newUserReply(u account.User) userReply {
-	return userReply{ID: u.ID, Name: u.Name, Email: u.Email, Role: u.Role, Disabled: u.Disabled, CreatedAt: u.CreatedAt, LastActiveAt: timeOrNil(u.LastActiveAt)}
+	return userReply{ID: u.ID, Name: u.Name, Email: u.Email, Role: u.Role, TeamID: u.TeamID, Disabled: u.Disabled, CreatedAt: u.CreatedAt, LastActiveAt: timeOrNil(u.LastActiveAt)}
 }
 
 // IDInput is the id in a path.
@@ -43,6 +44,7 @@ type newUserInput struct {
 		Email    string       `json:"email"`
 		Password string       `json:"password"`
 		Role     account.Role `json:"role" enum:"admin,user"`
+		TeamID   string       `json:"team_id,omitempty" doc:"empty: everyone"`
 	}
 }
 
@@ -51,6 +53,7 @@ type changeUserInput struct {
 	Body struct {
 		Name     *string       `json:"name,omitempty"`
 		Role     *account.Role `json:"role,omitempty" enum:"admin,user,pending"`
+		TeamID   *string       `json:"team_id,omitempty" doc:"what they spend from now on is counted there"`
 		Disabled *bool         `json:"disabled,omitempty"`
 	}
 }
@@ -66,11 +69,11 @@ func (s *Server) userRoutes(api huma.API) {
 	add(s, api, Admins, "GET", "/api/v1/users", "All users and what they spent this month", s.listUsers)
 	add(s, api, Admins, "POST", "/api/v1/users", "Add a user", func(ctx context.Context, _ caller, in *newUserInput) (*body[userReply], error) {
 		b := in.Body
-		u, err := s.Accounts.Create(ctx, account.NewUser{Name: b.Name, Email: b.Email, Password: b.Password, Role: b.Role})
+		u, err := s.Accounts.Create(ctx, account.NewUser{Name: b.Name, Email: b.Email, Password: b.Password, Role: b.Role, TeamID: b.TeamID})
 		return reply(newUserReply(u), err)
 	})
 	add(s, api, Admins, "PATCH", "/api/v1/users/{id}", "Change, disable or approve a user", func(ctx context.Context, _ caller, in *changeUserInput) (*body[userReply], error) {
-		u, err := s.Accounts.Update(ctx, in.ID, account.Changes{Name: in.Body.Name, Role: in.Body.Role, Disabled: in.Body.Disabled})
+		u, err := s.Accounts.Update(ctx, in.ID, account.Changes{Name: in.Body.Name, Role: in.Body.Role, TeamID: in.Body.TeamID, Disabled: in.Body.Disabled})
 		return reply(newUserReply(u), err)
 	})
 	add(s, api, Admins, "POST", "/api/v1/users/{id}/password", "Set a user's password; their sessions end", func(ctx context.Context, _ caller, in *resetPasswordInput) (*none, error) {

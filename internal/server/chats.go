@@ -6,7 +6,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"mai/internal/account"
 	"mai/internal/chat"
 	"mai/internal/money"
 )
@@ -49,7 +48,7 @@ type regenerateInput struct {
 	}
 }
 
-func sender(c caller) chat.Sender { return chat.Sender{UserID: c.ID, TeamID: account.Everyone} }
+func sender(c caller) chat.Sender { return chat.Sender{UserID: c.ID, TeamID: c.TeamID} }
 
 func (s *Server) chatRoutes(api huma.API) {
 	add(s, api, Users, "GET", "/api/v1/models", "Models and their prices in charge", s.listModels)

@@ -89,6 +89,7 @@ func New(o Options) (*Server, error) {
 	s.instanceRoutes(api)
 	s.authRoutes(api)
 	s.userRoutes(api)
+	s.teamRoutes(api)
 	s.connectionRoutes(api)
 	s.chatRoutes(api)
 	s.streamRoutes(api)

@@ -70,6 +70,13 @@ type userSums struct {
 	Tokens int64  `json:"tokens"`
 }
 
+type teamSums struct {
+	Sums
+	TeamID string `json:"team_id"`
+	Name   string `json:"name"`
+	Tokens int64  `json:"tokens"`
+}
+
 type modelSums struct {
 	Sums
 	Model  string `json:"model"`
@@ -86,6 +93,7 @@ type LedgerItem struct {
 	IntentID     string        `json:"intent_id"`
 	GenerationID *string       `json:"generation_id"`
 	UserID       string        `json:"user_id"`
+	TeamID       string        `json:"team_id" doc:"the user's team at that time"`
 	Model        string        `json:"model"`
 	State        ledger.State  `json:"state"`
 	Charge       *money.Amount `json:"charge" doc:"null while it is not known"`
@@ -107,6 +115,7 @@ type summaryReply struct {
 	Budget  budgetReply  `json:"budget"`
 	Days    []daySums    `json:"days" doc:"UTC days of the month up to today"`
 	ByUser  []userSums   `json:"by_user"`
+	ByTeam  []teamSums   `json:"by_team" doc:"by the team that a user was in at that time"`
 	ByModel []modelSums  `json:"by_model"`
 	Recent  []recentItem `json:"recent"`
 }
@@ -195,6 +204,13 @@ func (s *Server) summary(ctx context.Context, _ caller, in *monthInput) (*body[s
 	for _, call := range r.Recent { // some cost nothing and are in no sum
 		ids = append(ids, call.UserID)
 	}
+	teams, err := s.Accounts.TeamNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range r.ByTeam {
+		r.ByTeam[i].Name = teams[r.ByTeam[i].TeamID]
+	}
 	names, err := s.Accounts.Names(ctx, ids)
 	for i := range r.ByUser {
 		r.ByUser[i].Name = names[r.ByUser[i].UserID]
@@ -215,6 +231,10 @@ func (r *summaryReply) addUp(totals []ledger.Total, first, now time.Time) error 
 	if err != nil {
 		return err
 	}
+	byTeam, err := sumBy(totals, func(t ledger.Total) string { return t.TeamID })
+	if err != nil {
+		return err
+	}
 	byModel, err := sumBy(totals, func(t ledger.Total) string { return t.Model })
 	if err != nil {
 		return err
@@ -224,7 +244,7 @@ func (r *summaryReply) addUp(totals []ledger.Total, first, now time.Time) error 
 		return err
 	}
 	r.Total, r.Today = all[""], byDay[now.Format(time.DateOnly)]
-	r.Days, r.ByUser, r.ByModel = []daySums{}, []userSums{}, []modelSums{}
+	r.Days, r.ByUser, r.ByTeam, r.ByModel = []daySums{}, []userSums{}, []teamSums{}, []modelSums{}
 	for day := first; day.Month() == first.Month() && !day.After(now); day = day.AddDate(0, 0, 1) {
 		date := day.Format(time.DateOnly)
 		r.Days = append(r.Days, daySums{byDay[date], date})
@@ -232,11 +252,17 @@ func (r *summaryReply) addUp(totals []ledger.Total, first, now time.Time) error 
 	for id, sum := range byUser {
 		r.ByUser = append(r.ByUser, userSums{Sums: sum, UserID: id, Tokens: sum.PromptTokens + sum.CompletionTokens})
 	}
+	for id, sum := range byTeam {
+		r.ByTeam = append(r.ByTeam, teamSums{Sums: sum, TeamID: id, Tokens: sum.PromptTokens + sum.CompletionTokens})
+	}
 	for model, sum := range byModel {
 		r.ByModel = append(r.ByModel, modelSums{sum, model, sum.PromptTokens + sum.CompletionTokens})
 	}
 	slices.SortFunc(r.ByUser, func(a, b userSums) int {
 		return cmp.Or(cmp.Compare(b.Charge, a.Charge), cmp.Compare(a.UserID, b.UserID))
+	})
+	slices.SortFunc(r.ByTeam, func(a, b teamSums) int {
+		return cmp.Or(cmp.Compare(b.Charge, a.Charge), cmp.Compare(a.TeamID, b.TeamID))
 	})
 	slices.SortFunc(r.ByModel, func(a, b modelSums) int {
 		return cmp.Or(cmp.Compare(b.Charge, a.Charge), cmp.Compare(a.Model, b.Model))
@@ -257,7 +283,7 @@ func (s *Server) recent(ctx context.Context, month string) ([]recentItem, error)
 }
 
 func newLedgerItem(in ledger.Intent) LedgerItem {
-	item := LedgerItem{IntentID: in.ID, UserID: in.UserID, Model: in.Model, State: in.State, Charge: in.Charge(), OccurredAt: in.SentAt}
+	item := LedgerItem{IntentID: in.ID, UserID: in.UserID, TeamID: in.TeamID, Model: in.Model, State: in.State, Charge: in.Charge(), OccurredAt: in.SentAt}
 	if in.GenerationID != "" {
 		item.GenerationID = &in.GenerationID
 	}
@@ -312,7 +338,7 @@ func (s *Server) writeCSV(ctx context.Context, w http.ResponseWriter, in *ledger
 	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
 	w.Header().Set("Content-Disposition", `attachment; filename="ledger.csv"`)
 	out := csv.NewWriter(w)
-	if err := out.Write([]string{"intent_id", "generation_id", "user_id", "model", "state", "charge", "occurred_at"}); err != nil {
+	if err := out.Write([]string{"intent_id", "generation_id", "user_id", "team_id", "model", "state", "charge", "occurred_at"}); err != nil {
 		return err
 	}
 	for after := in.After; ; {
@@ -325,7 +351,7 @@ func (s *Server) writeCSV(ctx context.Context, w http.ResponseWriter, in *ledger
 			if c := intent.Charge(); c != nil {
 				charge = c.String()
 			}
-			if err := out.Write([]string{intent.ID, intent.GenerationID, intent.UserID, intent.Model, string(intent.State), charge, intent.SentAt.Format(time.RFC3339Nano)}); err != nil {
+			if err := out.Write([]string{intent.ID, intent.GenerationID, intent.UserID, intent.TeamID, intent.Model, string(intent.State), charge, intent.SentAt.Format(time.RFC3339Nano)}); err != nil {
 				return err
 			}
 		}

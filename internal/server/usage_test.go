@@ -172,7 +172,7 @@ func TestSums(t *testing.T) {
 	admin.ended(38) // the answer and, some time later, the title
 	summary := admin.must(200, "GET", "/api/v1/usage/summary", nil)
 	total := summary["total"].(map[string]any)
-	for _, group := range []string{"days", "by_user", "by_model"} {
+	for _, group := range []string{"days", "by_user", "by_team", "by_model"} {
 		sum, requests := money.Amount(0), int64(0)
 		for _, row := range summary[group].([]any) {
 			n, err := row.(map[string]any)["requests"].(json.Number).Int64()
