@@ -1,16 +1,17 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { IconRefresh } from '@tabler/icons-react'
-import { useMutation } from '@tanstack/react-query'
+import { useMutation, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { patch, post } from '../api/client'
-import { queryClient, usersQuery } from '../api/queries'
+import { queryClient, teamsQuery, usersQuery } from '../api/queries'
 import type { Role, User } from '../api/types'
 import { Button, IconButton } from '../ui/Button'
 import { CopyButton } from '../ui/CopyButton'
 import { Dialog, FormDialog } from '../ui/Dialog'
 import { useErrorText } from '../ui/errors'
-import { Field, Segmented } from '../ui/Field'
+import { Field, Segmented, SelectField } from '../ui/Field'
 import { Note } from '../ui/Note'
+import { everyone, useTeamOptions } from '../ui/teams'
 
 const shortestPassword = 8
 
@@ -68,12 +69,23 @@ export function AddPerson({ open, onClose }: { open: boolean; onClose: () => voi
 function AddPersonForm({ onClose }: { onClose: () => void }) {
   const { t } = useLingui()
   const errorText = useErrorText()
-  const [form, setForm] = useState(() => ({ name: '', email: '', password: newPassword(), role: 'user' as Role }))
+  const [form, setForm] = useState(() => ({
+    name: '',
+    email: '',
+    password: newPassword(),
+    role: 'user' as Role,
+    team_id: everyone,
+  }))
   const [tried, setTried] = useState(false)
+  const { data: teams } = useQuery(teamsQuery)
+  const teamOptions = useTeamOptions()
   const short = useShort(form.password, tried)
   const add = useMutation({
     mutationFn: () => post<User>('/users', { ...form, name: form.name.trim(), email: form.email.trim() }),
-    onSuccess: (user) => queryClient.setQueryData(usersQuery.queryKey, (all) => [...(all ?? []), user]),
+    onSuccess: (user) => {
+      queryClient.setQueryData(usersQuery.queryKey, (all) => [...(all ?? []), user])
+      void queryClient.invalidateQueries(teamsQuery)
+    },
   })
   const badName = tried && !form.name.trim() ? t`Enter a name.` : null
   const badEmail = tried && !/^[^\s@]+@[^\s@]+$/.test(form.email.trim()) ? t`Enter an e-mail address.` : null
@@ -148,6 +160,14 @@ function AddPersonForm({ onClose }: { onClose: () => void }) {
           ]}
         />
       </div>
+      {teams && teams.length > 1 && (
+        <SelectField
+          label={t`Team`}
+          value={form.team_id}
+          onChange={(team_id) => setForm({ ...form, team_id })}
+          options={teamOptions(teams)}
+        />
+      )}
     </FormDialog>
   )
 }

@@ -1,11 +1,11 @@
 import { Plural, Trans, useLingui } from '@lingui/react/macro'
 import { Menu } from '@mantine/core'
-import { IconDots, IconSearch, IconUserPlus } from '@tabler/icons-react'
+import { IconDots, IconSearch, IconUserPlus, IconUsersGroup } from '@tabler/icons-react'
 import { useMutation, useQuery } from '@tanstack/react-query'
-import { useMemo, useState } from 'react'
+import { useState } from 'react'
 import './admin.css'
 import { patch } from '../api/client'
-import { meQuery, queryClient, usersQuery } from '../api/queries'
+import { meQuery, queryClient, teamsQuery, usersQuery } from '../api/queries'
 import type { Role, User } from '../api/types'
 import { Button, Glyph, IconButton } from '../ui/Button'
 import { Confirm } from '../ui/Dialog'
@@ -13,8 +13,10 @@ import { useErrorText } from '../ui/errors'
 import { daysAgo, useFormat } from '../ui/format'
 import { Note } from '../ui/Note'
 import { initials } from '../ui/people'
+import { useTeamName } from '../ui/teams'
 import { usePageTitle } from '../ui/title'
 import { AddPerson, RenamePerson, ResetPassword } from './PersonDialogs'
+import { ManageTeams, MoveToTeam } from './TeamDialogs'
 
 /** When a person was last here, in the words of a colleague. */
 export function useLastActive(): (iso: string | null | undefined) => string {
@@ -35,7 +37,7 @@ export function useLastActive(): (iso: string | null | undefined) => string {
 }
 
 type Change = Partial<Pick<User, 'role' | 'disabled' | 'name'>>
-type Asking = { kind: 'password' | 'rename' | 'disable' | 'demote'; user: User }
+type Asking = { kind: 'password' | 'rename' | 'team' | 'disable' | 'demote'; user: User }
 
 function RoleBadge({ user }: { user: User }) {
   if (user.disabled) {
@@ -90,6 +92,9 @@ function Actions(props: {
             <Trans>Make an ordinary user</Trans>
           </Menu.Item>
         )}
+        <Menu.Item onClick={() => onAsk('team')}>
+          <Trans>Move to a team</Trans>
+        </Menu.Item>
         <Menu.Item onClick={() => onAsk('rename')}>
           <Trans>Rename</Trans>
         </Menu.Item>
@@ -126,8 +131,11 @@ export function UsersPage() {
   const lastActive = useLastActive()
   const { data: me } = useQuery(meQuery)
   const { data: users, error } = useQuery(usersQuery)
+  const { data: teams } = useQuery(teamsQuery)
+  const teamName = useTeamName()
   const [search, setSearch] = useState('')
   const [adding, setAdding] = useState(false)
+  const [managing, setManaging] = useState(false)
   const [asking, setAsking] = useState<Asking | null>(null)
   usePageTitle(t`Users`)
   const change = useMutation({
@@ -140,12 +148,14 @@ export function UsersPage() {
     },
     onError: () => setAsking(null),
   })
-  const shown = useMemo(() => {
-    const words = search.toLowerCase().split(/\s+/).filter(Boolean)
-    return (users ?? [])
-      .filter((u) => words.every((word) => `${u.name} ${u.email}`.toLowerCase().includes(word)))
-      .sort(byWaiting)
-  }, [users, search])
+  const teamOf = (user: User) => {
+    const team = teams?.find((team) => team.id === user.team_id)
+    return team ? teamName(team) : ''
+  }
+  const words = search.toLowerCase().split(/\s+/).filter(Boolean)
+  const shown = (users ?? [])
+    .filter((u) => words.every((word) => `${u.name} ${u.email} ${teamOf(u)}`.toLowerCase().includes(word)))
+    .sort(byWaiting)
   const admins = users?.filter((u) => u.role === 'admin').length ?? 0
   const setRole = (user: User, role: Role) => change.mutate({ id: user.id, role })
   const close = () => setAsking(null)
@@ -163,6 +173,9 @@ export function UsersPage() {
             </p>
           )}
         </div>
+        <Button icon={IconUsersGroup} onClick={() => setManaging(true)}>
+          <Trans>Teams</Trans>
+        </Button>
         <Button look="primary" icon={IconUserPlus} onClick={() => setAdding(true)}>
           <Trans>Add person</Trans>
         </Button>
@@ -178,8 +191,8 @@ export function UsersPage() {
           <div className="input soft">
             <Glyph icon={IconSearch} small />
             <input
-              aria-label={t`Name or e-mail`}
-              placeholder={t`Name or e-mail`}
+              aria-label={t`Name, e-mail or team`}
+              placeholder={t`Name, e-mail or team`}
               value={search}
               onChange={(e) => setSearch(e.target.value)}
             />
@@ -196,6 +209,9 @@ export function UsersPage() {
                 </th>
                 <th>
                   <Trans>Role</Trans>
+                </th>
+                <th className="desktop-only-cell">
+                  <Trans>Team</Trans>
                 </th>
                 <th className="desktop-only-cell">
                   <Trans>Last active</Trans>
@@ -225,13 +241,16 @@ export function UsersPage() {
                         <div className="strong ellipsis">{user.name}</div>
                         <div className="under ellipsis">{user.email}</div>
                         <div className="under tn mobile-only">
-                          {f.money(user.charge_month)} · {lastActive(user.last_active_at)}
+                          {f.money(user.charge_month)} · {lastActive(user.last_active_at)} · {teamOf(user)}
                         </div>
                       </div>
                     </div>
                   </td>
                   <td>
                     <RoleBadge user={user} />
+                  </td>
+                  <td className="t2 desktop-only-cell">
+                    <div className="ellipsis team-name">{teamOf(user)}</div>
                   </td>
                   <td className="t2 desktop-only-cell">{lastActive(user.last_active_at)}</td>
                   {user.role === 'pending' ? (
@@ -270,11 +289,13 @@ export function UsersPage() {
           </table>
           {shown.length === 0 && (
             <p className="t2" style={{ padding: '16px 18px' }}>
-              <Trans>Nobody has this name or e-mail.</Trans>
+              <Trans>Nobody has this name, e-mail or team.</Trans>
             </p>
           )}
         </div>
       )}
+      <ManageTeams open={managing} onClose={() => setManaging(false)} />
+      {asking?.kind === 'team' && <MoveToTeam user={asking.user} onClose={close} />}
       <AddPerson open={adding} onClose={() => setAdding(false)} />
       {asking?.kind === 'password' && <ResetPassword user={asking.user} onClose={close} />}
       {asking?.kind === 'rename' && <RenamePerson user={asking.user} onClose={close} />}

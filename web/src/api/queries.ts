@@ -12,6 +12,7 @@ import type {
   Me,
   Model,
   Page,
+  Team,
   UsageSummary,
   User,
 } from './types'
@@ -87,6 +88,11 @@ export const apiKeyQuery = queryOptions({
 export const usersQuery = queryOptions({
   queryKey: ['users'],
   queryFn: () => get<{ items: User[] }>('/users').then((r) => r.items),
+})
+
+export const teamsQuery = queryOptions({
+  queryKey: ['teams'],
+  queryFn: () => get<{ items: Team[] }>('/teams').then((r) => r.items),
 })
 
 export const connectionQuery = queryOptions({

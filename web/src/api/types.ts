@@ -47,11 +47,19 @@ export interface User {
   name: string
   email: string
   role: Role
+  team_id: string
   disabled: boolean
   created_at: string
   last_active_at?: string | null
   charge_month: string
   requests_month: number
+}
+
+/** The one group that a person's spending is counted under. `everyone` is always there. */
+export interface Team {
+  id: string
+  name: string
+  people: number
 }
 
 export interface Connection {
@@ -125,6 +133,7 @@ export interface UsageSummary {
   budget: Budget
   days: { date: string; charge: string; requests: number }[]
   by_user: { user_id: string; name: string; requests: number; tokens: number; charge: string }[]
+  by_team: { team_id: string; name: string; requests: number; tokens: number; charge: string }[]
   by_model: { model: string; requests: number; tokens: number; charge: string }[]
   recent: RecentRequest[]
 }

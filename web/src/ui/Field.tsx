@@ -1,7 +1,7 @@
 import { useLingui } from '@lingui/react/macro'
-import { IconEye, IconEyeOff } from '@tabler/icons-react'
+import { IconChevronDown, IconEye, IconEyeOff } from '@tabler/icons-react'
 import { type ComponentProps, type ReactNode, useId, useState } from 'react'
-import { IconButton } from './Button'
+import { Glyph, IconButton } from './Button'
 
 type FieldProps = ComponentProps<'input'> & {
   label: string
@@ -68,6 +68,31 @@ export function PasswordField(props: FieldProps) {
         />
       }
     />
+  )
+}
+
+/** A choice of many: the browser's own list, in the frame of an input. */
+export function SelectField(props: {
+  label: string
+  value: string
+  options: { value: string; label: string }[]
+  onChange: (value: string) => void
+}) {
+  const id = useId()
+  return (
+    <div className="field">
+      <label htmlFor={id}>{props.label}</label>
+      <div className="input">
+        <select id={id} value={props.value} onChange={(e) => props.onChange(e.target.value)}>
+          {props.options.map((option) => (
+            <option key={option.value} value={option.value}>
+              {option.label}
+            </option>
+          ))}
+        </select>
+        <Glyph icon={IconChevronDown} small />
+      </div>
+    </div>
   )
 }
 

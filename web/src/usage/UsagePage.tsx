@@ -14,7 +14,7 @@ import { Note } from '../ui/Note'
 import { usePageTitle } from '../ui/title'
 import { BudgetCard } from './BudgetCard'
 import { DayChart } from './DayChart'
-import { AccuracyCard, ByModel, ByUser, Recent } from './UsageTables'
+import { AccuracyCard, ByModel, ByTeam, ByUser, Recent } from './UsageTables'
 
 /** The UTC month of now, as `2026-11`: books are kept in UTC. */
 const thisMonth = () => new Date().toISOString().slice(0, 7)
@@ -182,6 +182,7 @@ export function UsagePage() {
           {current && <BudgetCard budget={data.budget} />}
           <Days days={data.days} />
           <ByUser usage={data} />
+          <ByTeam usage={data} />
           <ByModel usage={data} />
           <Recent items={data.recent} />
           {accuracy.data && <AccuracyCard accuracy={accuracy.data} />}

@@ -5,6 +5,7 @@ import { Glyph } from '../ui/Button'
 import { DataTable } from '../ui/DataTable'
 import { daysAgo, useFormat } from '../ui/format'
 import { compareMoney, share } from '../ui/money'
+import { useTeamName } from '../ui/teams'
 
 const largest = (rows: { charge: string }[]) =>
   rows.reduce((most, row) => (compareMoney(row.charge, most) > 0 ? row.charge : most), '0')
@@ -78,6 +79,24 @@ export function ByUser({ usage }: { usage: UsageSummary }) {
       head={t`User`}
       rows={rows}
       count={<Plural value={rows.length} one="# user" other="# users" />}
+      total={usage.total}
+    />
+  )
+}
+
+export function ByTeam({ usage }: { usage: UsageSummary }) {
+  const { t } = useLingui()
+  const teamName = useTeamName()
+  const rows = usage.by_team.map((row) => {
+    const name = teamName({ id: row.team_id, name: row.name })
+    return { ...row, key: row.team_id, name, full: name }
+  })
+  return (
+    <Shares
+      title={t`By team`}
+      head={t`Team`}
+      rows={rows}
+      count={<Plural value={rows.length} one="# team" other="# teams" />}
       total={usage.total}
     />
   )
