@@ -30,6 +30,9 @@ func run(args []string) error {
 	var opts sim.Options
 	flags.StringVar(&opts.BillPath, "bill", "", "append the bill to this JSONL file")
 	flags.StringVar(&opts.Key, "key", sim.DefaultKey, "the API key to accept")
+	management := flags.String("management-key", "", "a management key to accept: for keys, credits and activity")
+	flags.StringVar(&opts.Credits, "credits", "", "the account's credit in USD; a million unless given")
+	flags.StringVar(&opts.Region, "region", "", "keep every request in a data region: europe or us")
 	flags.Uint64Var(&opts.Seed, "seed", 0, "changes which answer a prompt gets")
 	flags.Float64Var(&opts.Rate, "rate", 0, "mean tokens per second of an answer; 0 is without delay")
 	flags.DurationVar(&opts.GenerationDelay, "generation-delay", 0, "how long /generation is 404 after the end; four times after an abort")
@@ -42,6 +45,11 @@ func run(args []string) error {
 	simulator, err := sim.New(opts)
 	if err != nil {
 		return err
+	}
+	if *management != "" {
+		if _, err := simulator.AddKey(sim.Key{Key: *management, Management: true}); err != nil {
+			return errors.Join(err, simulator.Close())
+		}
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *addr)
 	if err != nil {

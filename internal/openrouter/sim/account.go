@@ -16,6 +16,8 @@ import (
 type Key struct {
 	// Key is the secret; empty makes a new one.
 	Key string `json:"key"`
+	// Name is the one given at creation, which names a key in the list of keys.
+	Name string `json:"name"`
 	// Label defaults to the shortened secret, as OpenRouter shows it.
 	Label string `json:"label"`
 	// Limit is USD as a decimal; empty means none.
@@ -25,14 +27,73 @@ type Key struct {
 	Disabled   bool   `json:"disabled"`
 	// Management makes a key that may ask for credits and may not chat.
 	Management bool `json:"management"`
+	// IncludeBYOK counts what providers take from the account's own keys against the limit too.
+	IncludeBYOK bool `json:"include_byok_in_limit"`
+	// ExpiresAt ends the key; nil is never.
+	ExpiresAt *time.Time `json:"expires_at"`
+	// ExternalUser is whose key it is at the one who made it; nil is nobody's.
+	ExternalUser *string `json:"external_user"`
 }
 
-// account is a key with what it has spent, per UTC day.
+// account is a key with what it has spent.
 type account struct {
 	Key
-	hash  string
-	limit *big.Rat // nil when there is none
-	spent map[string]*big.Rat
+	hash    string
+	number  int      // in the order of making
+	limit   *big.Rat // nil when there is none
+	created time.Time
+	updated *time.Time
+	deleted bool
+	spent   dailySums      // of the account's credit
+	byok    dailySums      // of the account's own keys at providers
+	free    map[string]int // requests to free models a day
+}
+
+// dailySums are USD by UTC day.
+type dailySums map[string]*big.Rat
+
+func (d dailySums) add(day string, amount *big.Rat) {
+	if d[day] == nil {
+		d[day] = new(big.Rat)
+	}
+	d[day].Add(d[day], amount)
+}
+
+// since sums from a UTC day on; "" sums everything.
+func (d dailySums) since(first string) *big.Rat {
+	sum := new(big.Rat)
+	for day, amount := range d {
+		if day >= first {
+			sum.Add(sum, amount)
+		}
+	}
+	return sum
+}
+
+// in sums the period a limit_reset names; days and weeks begin at midnight UTC, weeks on Monday.
+func (d dailySums) in(reset string, now time.Time) *big.Rat {
+	now = now.UTC()
+	switch reset {
+	case "daily":
+		return d.since(day(now))
+	case "weekly":
+		return d.since(day(now.AddDate(0, 0, -(int(now.Weekday())+6)%7)))
+	case "monthly":
+		return d.since(day(now.AddDate(0, 0, 1-now.Day())))
+	}
+	return d.since("")
+}
+
+// freePerDay is how many requests to free models a key may make a day, as OpenRouter allows to who has bought credit.
+const freePerDay = 1000
+
+// useFree counts a request to a free model, if one is left today.
+func (a *account) useFree(today string) bool {
+	if a.free[today] >= freePerDay {
+		return false
+	}
+	a.free[today]++
+	return true
 }
 
 // AddKey adds or changes a key and returns its secret.
@@ -41,7 +102,7 @@ func (s *Server) AddKey(key Key) (string, error) {
 		key.Key = "sk-or-v1-" + hashKey(rand.Text())
 	}
 	if key.Label == "" && len(key.Key) > 16 {
-		key.Label = key.Key[:12] + "..." + key.Key[len(key.Key)-3:]
+		key.Label = key.Key[:12] + "..." + key.Key[len(key.Key)-4:]
 	}
 	var limit *big.Rat
 	if key.Limit != "" {
@@ -58,11 +119,12 @@ func (s *Server) AddKey(key Key) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	hash := hashKey(key.Key)
-	spent := map[string]*big.Rat{}
-	if old := s.keys[hash]; old != nil {
-		spent = old.spent
+	a := s.keys[hash]
+	if a == nil {
+		a = &account{hash: hash, number: len(s.keys), created: s.opts.Now().UTC(), spent: dailySums{}, byok: dailySums{}, free: map[string]int{}}
+		s.keys[hash] = a
 	}
-	s.keys[hash] = &account{Key: key, hash: hash, limit: limit, spent: spent}
+	a.Key, a.limit, a.deleted = key, limit, false
 	return key.Key, nil
 }
 
@@ -80,7 +142,8 @@ func bearer(r *http.Request) string {
 	return hashKey(key)
 }
 
-// authenticate finds the key; an unknown and a disabled key get the same answer, so nobody can lean on the words.
+// authenticate finds the key; an unknown, a disabled, a deleted and an expired key get the same answer,
+// so nobody can lean on the words.
 func (s *Server) authenticate(r *http.Request) (*account, *apiError) {
 	hash := bearer(r)
 	if hash == "" {
@@ -88,7 +151,7 @@ func (s *Server) authenticate(r *http.Request) (*account, *apiError) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a := s.keys[hash]; a != nil && !a.Disabled {
+	if a := s.keys[hash]; a != nil && !a.Disabled && !a.deleted && (a.ExpiresAt == nil || s.opts.Now().Before(*a.ExpiresAt)) {
 		return a, nil
 	}
 	return nil, &apiError{status: 401, message: "User not found."}
@@ -97,37 +160,16 @@ func (s *Server) authenticate(r *http.Request) (*account, *apiError) {
 // day is the UTC day a cost is counted under.
 func day(at time.Time) string { return at.UTC().Format(time.DateOnly) }
 
-// usageSince sums what was spent from a UTC day on; "" sums everything.
-func (a *account) usageSince(first string) *big.Rat {
-	sum := new(big.Rat)
-	for day, cost := range a.spent {
-		if day >= first {
-			sum.Add(sum, cost)
-		}
-	}
-	return sum
-}
-
-// usage sums the period a limit_reset names; days and weeks begin at midnight UTC, weeks on Monday.
-func (a *account) usage(reset string, now time.Time) *big.Rat {
-	now = now.UTC()
-	switch reset {
-	case "daily":
-		return a.usageSince(day(now))
-	case "weekly":
-		return a.usageSince(day(now.AddDate(0, 0, -(int(now.Weekday())+6)%7)))
-	case "monthly":
-		return a.usageSince(day(now.AddDate(0, 0, 1-now.Day())))
-	}
-	return a.usageSince("")
-}
-
 // remaining is what the limit leaves, nil without a limit.
 func (a *account) remaining(now time.Time) *big.Rat {
 	if a.limit == nil {
 		return nil
 	}
-	return new(big.Rat).Sub(a.limit, a.usage(a.LimitReset, now))
+	left := new(big.Rat).Sub(a.limit, a.spent.in(a.LimitReset, now))
+	if a.IncludeBYOK {
+		left.Sub(left, a.byok.in(a.LimitReset, now))
+	}
+	return left
 }
 
 func (s *Server) showKey(w http.ResponseWriter, r *http.Request) {
@@ -142,7 +184,20 @@ func (s *Server) showKey(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"data": data})
 }
 
+// show is what GET /key says about the key that asks.
 func (a *account) show(now time.Time) map[string]any {
+	shown := a.balance(now)
+	shown["label"], shown["creator_user_id"], shown["expires_at"] = a.Label, userID, a.ExpiresAt
+	shown["is_free_tier"], shown["is_management_key"], shown["is_provisioning_key"] = false, a.Management, a.Management
+	shown["organization_id"], shown["workspace_id"], shown["allowed_data_regions"] = nil, workspaceID, []string{regionGlobal}
+	used := a.free[day(now)]
+	shown["free_model_daily_requests"] = map[string]any{"limit": freePerDay, "remaining": freePerDay - used, "used": used}
+	shown["rate_limit"] = map[string]any{"requests": -1, "interval": "10s", "note": "This field is deprecated and safe to ignore."}
+	return shown
+}
+
+// balance is what a key may spend and has spent, as GET /key and the management API show it.
+func (a *account) balance(now time.Time) map[string]any {
 	usd := func(r *big.Rat) any {
 		if r == nil {
 			return nil
@@ -157,28 +212,15 @@ func (a *account) show(now time.Time) map[string]any {
 	if a.LimitReset != "" {
 		reset = a.LimitReset
 	}
-	return map[string]any{
-		"label": a.Label, "limit": usd(a.limit), "limit_remaining": usd(remaining), "limit_reset": reset,
-		"include_byok_in_limit": false,
-		"usage":                 usd(a.usage("", now)), "usage_daily": usd(a.usage("daily", now)),
-		"usage_weekly": usd(a.usage("weekly", now)), "usage_monthly": usd(a.usage("monthly", now)),
-		"byok_usage": 0, "byok_usage_daily": 0, "byok_usage_weekly": 0, "byok_usage_monthly": 0,
-		"is_free_tier": false, "is_management_key": a.Management, "is_provisioning_key": a.Management,
-		"creator_user_id": userID, "organization_id": nil, "workspace_id": nil, "expires_at": nil,
-		"allowed_data_regions":      []string{"global"},
-		"free_model_daily_requests": map[string]any{"limit": 1000, "remaining": 1000, "used": 0},
-		"rate_limit": map[string]any{"requests": -1, "interval": "10s",
-			"note": "This field is deprecated and safe to ignore."},
+	shown := map[string]any{"limit": usd(a.limit), "limit_remaining": usd(remaining), "limit_reset": reset, "include_byok_in_limit": a.IncludeBYOK}
+	for suffix, period := range map[string]string{"": "", "_daily": "daily", "_weekly": "weekly", "_monthly": "monthly"} {
+		shown["usage"+suffix], shown["byok_usage"+suffix] = usd(a.spent.in(period, now)), usd(a.byok.in(period, now))
 	}
+	return shown
 }
 
 func (s *Server) showCredits(w http.ResponseWriter, r *http.Request) {
-	a, fail := s.authenticate(r)
-	if fail == nil && !a.Management {
-		fail = &apiError{status: 403, message: "Only management keys can perform this operation"}
-	}
-	if fail != nil {
-		writeError(w, *fail)
+	if !s.manager(w, r) {
 		return
 	}
 	s.mu.Lock()
@@ -191,7 +233,7 @@ func (s *Server) showCredits(w http.ResponseWriter, r *http.Request) {
 func (s *Server) totalUsage() *big.Rat {
 	sum := new(big.Rat)
 	for _, a := range s.keys {
-		sum.Add(sum, a.usageSince(""))
+		sum.Add(sum, a.spent.since(""))
 	}
 	return sum
 }

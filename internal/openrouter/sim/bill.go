@@ -19,19 +19,25 @@ const (
 // and at most one billed line, which repeats whose it is; the billed line is final. A generation without one was
 // running when the simulator was killed.
 type BillLine struct {
-	Event  string    `json:"event"`
-	ID     string    `json:"id"`
-	At     time.Time `json:"at"`
-	Key    string    `json:"key"` // hex SHA-256 of the API key
-	Model  string    `json:"model"`
-	User   string    `json:"user,omitempty"`
-	Stream bool      `json:"stream"`
+	Event string    `json:"event"`
+	ID    string    `json:"id"`
+	At    time.Time `json:"at"`
+	Key   string    `json:"key"` // hex SHA-256 of the API key
+	Model string    `json:"model"`
+	// Permaslug is the model's dated name, Provider the name of who served it.
+	Permaslug string `json:"permaslug"`
+	Provider  string `json:"provider"`
+	User      string `json:"user,omitempty"`
+	Stream    bool   `json:"stream"`
 	// Cost is USD as plain decimal text without exponent; empty in an accepted line.
 	Cost string `json:"cost,omitempty"`
 	// State is "finished", "aborted" (the client went away), "dropped" (we cut the connection) or "error".
 	State            string `json:"state,omitempty"`
 	PromptTokens     int    `json:"prompt_tokens,omitempty"`
 	CompletionTokens int    `json:"completion_tokens,omitempty"`
+	ReasoningTokens  int    `json:"reasoning_tokens,omitempty"`
+	// UpstreamCost is what the provider took from the account's own key, in USD; only then is it there.
+	UpstreamCost string `json:"upstream_cost,omitempty"`
 }
 
 // billBook appends lines to the file and keeps the last line of each generation, in the order of acceptance.

@@ -104,13 +104,16 @@ func catalogue() []model {
 	}
 }
 
-// find returns the model that chats under an id; the router is served by a small model.
-func (s *Server) find(id string) (model, bool) {
-	if id == "openrouter/auto" {
+// autoRouter is the model id that leaves the choice to OpenRouter.
+const autoRouter = "openrouter/auto"
+
+// find returns the model that serves an id, for chats or for embeddings; the router is served by a small model.
+func (s *Server) find(id string, embeddings bool) (model, bool) {
+	if id == autoRouter {
 		id = "openai/gpt-5-mini"
 	}
 	for _, m := range s.models {
-		if m.id == id && m.makes != "embeddings" {
+		if m.id == id && embeddings == (m.makes == "embeddings") {
 			return m, true
 		}
 	}
@@ -154,22 +157,19 @@ func (m model) supports(parameters ...string) bool {
 }
 
 // rates are the prices in force for one request.
-type rates struct{ prompt, completion, request *big.Rat }
+type rates struct{ prompt, completion, request, cacheRead, imageOutput, webSearch *big.Rat }
 
 func (m model) rates(promptTokens int) rates {
-	prompt, completion := m.pricing.Prompt, m.pricing.Completion
+	p := m.pricing
 	for _, o := range m.pricing.Overrides {
 		if promptTokens > o.MinPromptTokens {
-			prompt, completion = o.Prompt, o.Completion
+			p.Prompt, p.Completion = o.Prompt, o.Completion
 		}
 	}
-	return rates{rat(prompt), rat(completion), rat(m.pricing.Request)}
-}
-
-func (r rates) cost(promptTokens, completionTokens int) (prompt, completion *big.Rat) {
-	prompt = new(big.Rat).Mul(r.prompt, big.NewRat(int64(promptTokens), 1))
-	completion = new(big.Rat).Mul(r.completion, big.NewRat(int64(completionTokens), 1))
-	return prompt.Add(prompt, r.request), completion
+	if p.InputCacheRead == "" {
+		p.InputCacheRead = p.Prompt
+	}
+	return rates{rat(p.Prompt), rat(p.Completion), rat(p.Request), rat(p.InputCacheRead), rat(p.ImageOutput), rat(p.WebSearch)}
 }
 
 // rat reads a price of the catalogue; an absent one is zero.

@@ -14,32 +14,15 @@ const maxBody = 64 << 20
 
 // chatRequest holds the fields that change what the simulator does; all others are accepted and ignored.
 type chatRequest struct {
-	Model               string            `json:"model"`
-	Models              []string          `json:"models"`
-	Messages            []message         `json:"messages"`
-	Stream              bool              `json:"stream"`
-	MaxTokens           *int              `json:"max_tokens"`
-	MaxCompletionTokens *int              `json:"max_completion_tokens"`
-	User                string            `json:"user"`
-	Provider            preferences       `json:"provider"`
-	Tools               []json.RawMessage `json:"tools"`
-	ResponseFormat      json.RawMessage   `json:"response_format"`
-	Reasoning           json.RawMessage   `json:"reasoning"`
-}
-
-// parameters are the fields of the request that provider.require_parameters is about.
-func (r chatRequest) parameters() []string {
-	var used []string
-	if len(r.Tools) > 0 {
-		used = append(used, "tools")
-	}
-	if len(r.ResponseFormat) > 0 {
-		used = append(used, "response_format")
-	}
-	if len(r.Reasoning) > 0 {
-		used = append(used, "reasoning")
-	}
-	return used
+	Model               string      `json:"model"`
+	Models              []string    `json:"models"`
+	Messages            []message   `json:"messages"`
+	Stream              bool        `json:"stream"`
+	MaxTokens           *int        `json:"max_tokens"`
+	MaxCompletionTokens *int        `json:"max_completion_tokens"`
+	User                string      `json:"user"`
+	Provider            preferences `json:"provider"`
+	features
 }
 
 type message struct {
@@ -83,8 +66,12 @@ func (m message) text() string {
 	return all.String()
 }
 
-// tokens counts a message: a quarter of its bytes plus a little for the frame, so never more than its bytes plus 64.
-func (m message) tokens() int { return len(m.text())/4 + 4 }
+// tokens counts a message: a quarter of its text's bytes plus a little for the frame, and the pictures. It is never more
+// than the bytes of the message plus 64.
+func (m message) tokens() int {
+	text := len(m.text())
+	return text/4 + 4 + min(m.images()*tokensPerPicture, max(0, len(m.Content)-text))
+}
 
 // chat answers POST /chat/completions: refuse, or accept (and write that down), then answer in one of two forms.
 func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
@@ -99,31 +86,43 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		writeError(w, *fail)
 		return
 	}
+	if s.begin(w, g) {
+		if g.stream {
+			s.stream(w, r, g)
+		} else {
+			s.plain(w, r, g)
+		}
+	}
+}
+
+// begin puts an admitted request on the bill and sends what all replies begin with. It answers false when a fault was
+// the whole reply.
+func (s *Server) begin(w http.ResponseWriter, g *generation) bool {
 	if g.fault.html {
 		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
 		w.WriteHeader(http.StatusBadGateway)
 		_, _ = io.WriteString(w, "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>\n")
-		return
+		return false
 	}
 	if err := s.accept(g); err != nil {
 		writeError(w, apiError{status: 500, message: err.Error()})
-		return
+		return false
 	}
 	if !g.fault.noHeader {
 		w.Header().Set("X-Generation-Id", g.id)
 	}
 	w.Header().Set("Access-Control-Expose-Headers", "X-Generation-Id,X-Provider-Name,cf-ray")
+	w.Header().Set("X-Provider-Name", g.model.provider)
+	g.cacheHeaders(w.Header())
 	switch {
 	case g.fault.dropBefore:
 		s.drop(g)
 	case g.fault.billedStatus != 0:
 		s.finish(g, "error", g.tokens)
 		writeError(w, statusError(g.fault.billedStatus))
-	case g.stream:
-		s.stream(w, r, g)
-	default:
-		s.plain(w, r, g)
+		return false
 	}
+	return true
 }
 
 // drop bills the whole answer and cuts the connection.
@@ -132,32 +131,43 @@ func (s *Server) drop(g *generation) {
 	panic(http.ErrAbortHandler)
 }
 
+// payer is the account a paid request is booked on.
+func (s *Server) payer(r *http.Request) (*account, *apiError) {
+	a, fail := s.authenticate(r)
+	if fail == nil && a.Management {
+		fail = &apiError{status: 403, message: "Management keys cannot be used for inference"}
+	}
+	return a, fail
+}
+
+func badRequest(format string, args ...any) *apiError {
+	return &apiError{status: 400, message: fmt.Sprintf(format, args...), withUser: true}
+}
+
 // admit reads a request and decides, in OpenRouter's order, whether it becomes a generation.
 func (s *Server) admit(r *http.Request, body []byte) (*generation, *apiError) {
-	a, fail := s.authenticate(r)
+	a, fail := s.payer(r)
 	if fail != nil {
 		return nil, fail
 	}
-	if a.Management {
-		return nil, &apiError{status: 403, message: "Management keys cannot be used for inference"}
-	}
-	bad := func(format string, args ...any) *apiError {
-		return &apiError{status: 400, message: fmt.Sprintf(format, args...), withUser: true}
-	}
 	var request chatRequest
 	if err := json.Unmarshal(body, &request); err != nil {
-		return nil, bad("Invalid JSON body")
+		return nil, badRequest("Invalid JSON body")
 	}
 	if len(request.Messages) == 0 {
-		return nil, bad(`Input required: specify "prompt" or "messages"`)
+		return nil, badRequest(`Input required: specify "prompt" or "messages"`)
 	}
-	g := &generation{key: a.hash, user: request.User, stream: request.Stream, region: s.region(r)}
+	g := &generation{account: a, key: a.hash, kind: "completions", user: request.User, stream: request.Stream, region: s.region(r),
+		wantsMetadata: r.Header.Get("X-OpenRouter-Metadata") == "enabled"}
 	prompt, err := g.read(request.Messages)
 	if err != nil {
-		return nil, bad("%v", err)
+		return nil, badRequest("%v", err)
 	}
 	if fail := s.choose(r, request, g); fail != nil {
 		return nil, fail
+	}
+	if err := s.steer(g, request); err != nil {
+		return nil, badRequest("%v", err)
 	}
 	limit := g.model.maxOutput
 	for _, asked := range []*int{request.MaxTokens, request.MaxCompletionTokens} {
@@ -165,24 +175,61 @@ func (s *Server) admit(r *http.Request, body []byte) (*generation, *apiError) {
 			continue
 		}
 		if *asked < 1 {
-			return nil, bad("max_tokens must be at least 1")
+			return nil, badRequest("max_tokens must be at least 1")
 		}
 		limit = min(*asked, g.model.maxOutput)
 	}
-	s.compose(g, prompt, limit)
+	if g.directive.PromptTokens == nil && g.promptTokens > g.model.context {
+		fail := contextLengthError(g.model.context, g.promptTokens, limit)
+		return nil, &fail
+	}
+	s.compose(g, prompt, request, limit)
+	s.fromCache(r, body, g)
 	if fail := g.refusal(); fail != nil {
 		return nil, fail
 	}
-	return g, s.affordable(a, g, limit)
+	return g, s.affordable(g, limit)
+}
+
+// steer applies what the directive and the request say about who serves, who pays and what is searched.
+func (s *Server) steer(g *generation, request chatRequest) error {
+	d := g.directive
+	if d.Provider != "" {
+		p, known := providerNamed(d.Provider)
+		if !known {
+			return fmt.Errorf("sim: directive: unknown provider %q", d.Provider)
+		}
+		g.model.provider, g.model.stops, g.model.endpoint.by = p.name, p.stops, p.name
+	}
+	g.byokMode = s.opts.BYOK[g.model.endpoint.provider().slug()]
+	if d.BYOK != "" {
+		g.byokMode = d.BYOK
+	}
+	if g.byokMode != "" && g.byokMode != byokFree && g.byokMode != byokPays {
+		return fmt.Errorf("sim: byok %q is neither %q nor %q", g.byokMode, byokFree, byokPays)
+	}
+	g.searches, g.searchesByTool = request.searches()
+	if d.Searches != nil {
+		g.searches = *d.Searches
+	}
+	if request.Model == "" && len(request.Models) == 0 || request.Model == autoRouter {
+		g.router = autoRouter
+	}
+	return nil
 }
 
 // refusal is the error a directive asks for instead of a generation.
 func (g *generation) refusal() *apiError {
-	if g.fault.status == 0 || g.fault.html {
-		return nil
-	}
 	fail := statusError(g.fault.status)
 	switch {
+	case g.directive.Error != "":
+		named, err := refusalNamed(g.directive.Error, g)
+		if err != nil {
+			return badRequest("%v", err)
+		}
+		fail = named
+	case g.fault.status == 0 || g.fault.html:
+		return nil
 	case g.fault.moderation:
 		fail = moderationError(g.model.id, g.model.provider)
 	case g.fault.inFlight:
@@ -191,13 +238,22 @@ func (g *generation) refusal() *apiError {
 	if g.directive.RetryAfter != "" {
 		fail.retryAfter = g.directive.RetryAfter
 	}
+	if g.wantsMetadata {
+		fail.router = g.metadata()
+	}
 	return &fail
 }
 
 // affordable refuses what the key's limit or the account's credit do not allow. Costs are booked when a generation
 // ends, so requests in flight together may go past a limit, as at OpenRouter.
-func (s *Server) affordable(a *account, g *generation, maxTokens int) *apiError {
+func (s *Server) affordable(g *generation, maxTokens int) *apiError {
+	a := g.account
 	s.mu.Lock()
+	if g.model.free() && !a.useFree(day(s.opts.Now())) {
+		s.mu.Unlock()
+		fail := freeLimitError("free-models-per-day. ")
+		return &fail
+	}
 	remaining := a.remaining(s.opts.Now())
 	credit := new(big.Rat).Sub(s.credits, s.totalUsage())
 	s.mu.Unlock()
@@ -217,7 +273,8 @@ func (s *Server) affordable(a *account, g *generation, maxTokens int) *apiError 
 	if remaining != nil && remaining.Cmp(credit) < 0 {
 		credit, where = remaining, "keys and create a key with a higher "+strings.TrimSpace(a.LimitReset+" limit")
 	}
-	prompt, completion := g.rates.cost(g.promptTokens, maxTokens)
+	prompt, completion := g.tokenCosts(maxTokens)
+	prompt.Add(prompt, g.toolCost())
 	if prompt.Cmp(credit) <= 0 && completion.Add(completion, prompt).Cmp(credit) <= 0 {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -26,6 +27,7 @@ type pace struct {
 type prompt struct {
 	text  string // the last user message, without its directive
 	title bool   // the front end wants a name for the chat
+	asks  bool   // the last message is the user's
 }
 
 // read counts the messages and takes the directive out of the last one.
@@ -42,7 +44,7 @@ func (g *generation) read(messages []message) (prompt, error) {
 		}
 	}
 	text, d, err := splitDirective(last)
-	p := prompt{text: text, title: isTitleRequest(system)}
+	p := prompt{text: text, title: isTitleRequest(system), asks: len(messages) > 0 && messages[len(messages)-1].Role == "user"}
 	if p.title {
 		d, err = Directive{}, nil
 	}
@@ -59,39 +61,74 @@ func (g *generation) read(messages []message) (prompt, error) {
 	return p, nil
 }
 
-// compose decides everything about the answer from the prompt alone: the same prompt, model and seed get the same text,
-// the same counts and the same speed. No answer is longer than limit tokens.
-func (s *Server) compose(g *generation, p prompt, limit int) {
-	d := g.directive
-	g.rates = g.model.rates(g.promptTokens)
-	draw := s.draw(g.model.id + "\n" + p.text)
-	var wanted string
-	switch {
-	case p.title:
-		wanted = title(p.text)
-	case d.Answer != "":
-		wanted = d.Answer
-	case d.Tokens != nil:
-		wanted = counted(*d.Tokens - len(pieces(d.Reasoning)))
-	default:
-		wanted = canned(p.text, draw)
-	}
-	g.cut(pieces(d.Reasoning), pieces(wanted), limit)
-	g.pace = s.paceOf(d, draw)
+// plan is an answer before it is cut to the token limit.
+type plan struct {
+	reasoning, text []string // pieces, one token each
+	calls           []toolCall
+	images          int
+	draw            uint64
 }
 
-// cut sets the chunks and the counts, ending at the token limit.
-func (g *generation) cut(reasoning, answer []string, limit int) {
-	g.tokens = len(reasoning) + len(answer)
-	if g.directive.Tokens != nil {
-		g.tokens = max(*g.directive.Tokens, 0)
+// compose decides everything about the answer from the request alone: the same prompt, model and seed get the same text,
+// the same counts and the same speed. No answer is longer than limit tokens.
+func (s *Server) compose(g *generation, p prompt, request chatRequest, limit int) {
+	g.rates = g.model.rates(g.promptTokens)
+	g.hideReasoning = request.hidesReasoning()
+	answer := plan{draw: s.draw(g.model.id + "\n" + p.text)}
+	answer.reasoning = g.thoughts(request)
+	answer.calls = g.callsFor(p, request)
+	if len(answer.calls) == 0 || g.directive.Answer != "" {
+		answer.text = pieces(g.wording(p, request, len(answer.reasoning), answer.draw))
 	}
-	g.finishReason = "stop"
-	if g.tokens > limit {
-		g.finishReason, g.tokens = "length", limit
+	if g.model.makes == "image" && (request.Modalities == nil || slices.Contains(request.Modalities, "image")) {
+		answer.images = 1
 	}
-	g.reasoning = reasoning[:min(len(reasoning), limit)]
-	g.answer = answer[:min(len(answer), limit-len(g.reasoning))]
+	g.layOut(answer, limit)
+	g.pace = s.paceOf(g.directive, answer.draw)
+}
+
+// wording is the text of the answer.
+func (g *generation) wording(p prompt, request chatRequest, reasoning int, draw uint64) string {
+	d, format := g.directive, request.ResponseFormat
+	switch {
+	case p.title:
+		return title(p.text)
+	case d.Answer != "":
+		return d.Answer
+	case d.Tokens != nil:
+		return counted(*d.Tokens - reasoning)
+	case format != nil && format.Type == "json_schema":
+		return sample(format.Schema.Schema)
+	case format != nil && format.Type == "json_object":
+		return `{"answer":` + string(marshal(strings.Join(strings.Fields(p.text), " "))) + `}`
+	}
+	return canned(p.text, draw)
+}
+
+// thoughts are what the model thinks before it answers, when it can and is asked to.
+func (g *generation) thoughts(request chatRequest) []string {
+	if g.directive.Reasoning != "" {
+		return pieces(g.directive.Reasoning)
+	}
+	if tokens := request.effort(); tokens > 0 && g.model.reasons {
+		return pieces(strings.Repeat("hmm, ", tokens))[:tokens]
+	}
+	return nil
+}
+
+// callsFor are the functions the model calls: those of the directive, else the caller's function with made-up arguments,
+// unless the last message is already its result or the directive wants text.
+func (g *generation) callsFor(p prompt, request chatRequest) []toolCall {
+	d := g.directive
+	var calls []toolCall
+	for _, call := range d.ToolCalls {
+		calls = append(calls, toolCall{name: call.Name, arguments: pieces(compact(call.Arguments))})
+	}
+	function := request.function()
+	if calls == nil && function != nil && p.asks && !p.title && d.Answer == "" && d.Tokens == nil {
+		calls = append(calls, toolCall{name: function.Function.Name, arguments: pieces(sample(function.Function.Parameters))})
+	}
+	return calls
 }
 
 // paceOf spreads the speeds of answers over two thirds to four thirds of the rate, and makes the first token wait.

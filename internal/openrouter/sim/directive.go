@@ -41,6 +41,23 @@ type Directive struct {
 	GenerationStatus int `json:"generation_status"`
 	// NonStopping overrides whether the provider goes on, and bills all, after the client has gone.
 	NonStopping *bool `json:"non_stopping"`
+	// ToolCalls are functions the model calls instead of answering, or after Answer.
+	ToolCalls []struct {
+		Name      string          `json:"name"`
+		Arguments json.RawMessage `json:"arguments"`
+	} `json:"tool_calls"`
+	// FinishReason replaces the finish reason; "" is a blank one (null).
+	FinishReason *string `json:"finish_reason"`
+	// CachedTokens are prompt tokens the provider reads from its cache, at that price.
+	CachedTokens *int `json:"cached_tokens"`
+	// Searches is how many web searches are made and paid for; without it one, when the request asks for the web.
+	Searches *int `json:"searches"`
+	// BYOK has the account's own key at the provider pay: "free" costs nothing, "fee" OpenRouter's 5 %.
+	BYOK string `json:"byok"`
+	// Provider is the name of any provider of OpenRouter's list who serves instead, with what it does on an abort.
+	Provider string `json:"provider"`
+	// Error names one of the refusals of OpenRouter, see refusalNamed, such as "key_limit:monthly".
+	Error string `json:"error"`
 	// Down are slugs of providers and ids of models that do not answer, so that a request falls back to the next.
 	Down []string `json:"down"`
 	// RetryAfter is the literal Retry-After header of a status fault.

@@ -18,6 +18,12 @@ type apiError struct {
 	metadata   map[string]any
 	withUser   bool
 	retryAfter string
+	// The form of 2026-08: availability says what else could be done, and noCode has error_type and http_status in the
+	// place of the code.
+	availability map[string]any
+	noCode       bool
+	// router is the openrouter_metadata, for a request that asked for it.
+	router map[string]any
 }
 
 func (e apiError) body() map[string]any {
@@ -25,9 +31,19 @@ func (e apiError) body() map[string]any {
 	if e.metadata != nil {
 		inner["metadata"] = e.metadata
 	}
+	if e.availability != nil {
+		inner["availability"] = e.availability
+	}
+	if e.noCode {
+		delete(inner, "code")
+		inner["error_type"], inner["http_status"] = "provider_overloaded", e.status
+	}
 	body := map[string]any{"error": inner}
 	if e.withUser {
 		body["user_id"] = userID
+	}
+	if e.router != nil {
+		body["openrouter_metadata"] = e.router
 	}
 	return body
 }
@@ -109,8 +125,9 @@ func keyLimitError(period string) apiError {
 
 // inFlightError is the 402 of an account whose running requests already fill its balance; waiting helps.
 func inFlightError() apiError {
-	return apiError{status: 402, retryAfter: "5", message: "Your running requests use up your in-flight spending budget.",
-		metadata: map[string]any{"limit_source": "openrouter_in_flight_budget"}}
+	return apiError{status: 402, retryAfter: "5", message: "This request would exceed your available credits given your current in-flight " +
+		"requests. Retry after in-flight requests settle, or add credits.",
+		metadata: map[string]any{"reason": "in_flight_budget_exhausted", "limit_source": "openrouter_in_flight_budget"}}
 }
 
 func moderationError(modelID, provider string) apiError {

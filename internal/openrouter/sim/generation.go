@@ -12,27 +12,42 @@ import (
 
 // generation is one accepted request: what will be answered, what it costs, and what became of it.
 type generation struct {
-	id, key, user string
-	model         model
-	failed        []endpoint // that were down and tried before
-	region        string
-	stream        bool
-	images        int // pictures in the prompt
-	directive     Directive
-	fault         fault
-	rates         rates
-	promptTokens  int
-	reasoning     []string // pieces of text, one chunk each
-	answer        []string
-	tokens        int    // completion tokens of the whole answer, reasoning included
-	finishReason  string // "stop" or "length"
-	pace          pace
-	created       time.Time
+	id, key, user      string
+	account            *account // whose key is the one of key
+	kind               string   // "completions" or "embeddings"
+	model              model
+	failed             []endpoint // that were down and tried before
+	region             string
+	stream             bool
+	images             int // pictures in the prompt
+	directive          Directive
+	fault              fault
+	rates              rates
+	promptTokens       int
+	byokMode           string   // byokFree or byokPays when the account's own key at the provider pays
+	reasoning          []string // pieces of text, one token each
+	hideReasoning      bool     // it is paid for and not shown
+	answer             []string // pieces of text, one token each
+	calls              []toolCall
+	parts              []delta // all of that as it is streamed
+	searches           int     // on the web, by a server tool or the plugin
+	searchesByTool     bool
+	tokens             int    // completion tokens of the whole answer, reasoning, calls and pictures included
+	imageTokens        int    // those of the pictures
+	finishReason       string // "stop", "length", "tool_calls"; "" is blank
+	wantsMetadata      bool
+	router             string // the id of the router that was asked for, if any
+	cacheTTL, cacheAge time.Duration
+	cacheKey           string // under which the reply is kept for a later request; "" is not
+	cachedFrom         string // the generation whose reply is given again for nothing
+	pace               pace
+	created            time.Time
 
 	// Known after the end; guarded by Server.mu.
 	state     string // "" while it runs
 	cost      *big.Rat
-	billed    int // completion tokens billed
+	upstream  *big.Rat // what the provider took, from OpenRouter or from the account's own key
+	billed    int      // completion tokens billed
 	ended     time.Time
 	visibleAt time.Time // when /generation begins to know it
 	hidden    bool      // it never does
@@ -48,20 +63,12 @@ func (s *Server) accept(g *generation) error {
 	g.created = s.opts.Now()
 	g.id = newID(g.created)
 	s.generations[g.id] = g
-	return s.bill.add(BillLine{Event: EventAccepted, ID: g.id, At: g.created.UTC(), Key: g.key, Model: g.model.id, User: g.user, Stream: g.stream})
+	return s.bill.add(g.billLine(EventAccepted, g.created))
 }
 
-// finish bills the generation, for good. An error is free (OpenRouter's zero completion insurance) unless the directive
-// says what it costs.
+// finish bills the generation, for good.
 func (s *Server) finish(g *generation, state string, completionTokens int) {
-	prompt, completion := g.rates.cost(g.promptTokens, completionTokens)
-	cost := prompt.Add(prompt, completion)
-	if state == "error" && g.fault.billedStatus == 0 {
-		cost, completionTokens = new(big.Rat), 0
-	}
-	if g.directive.Cost != "" {
-		cost = rat(g.directive.Cost)
-	}
+	cost, upstream, completionTokens := g.settle(state, completionTokens)
 	delay := s.opts.GenerationDelay
 	if state == "aborted" {
 		delay *= 4
@@ -72,16 +79,27 @@ func (s *Server) finish(g *generation, state string, completionTokens int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.opts.Now()
-	g.state, g.cost, g.billed, g.ended, g.visibleAt, g.hidden = state, cost, completionTokens, now, now.Add(delay), delay < 0
-	spent := s.keys[g.key].spent
-	today := day(now)
-	if spent[today] == nil {
-		spent[today] = new(big.Rat)
+	g.state, g.cost, g.upstream, g.billed, g.ended = state, cost, upstream, completionTokens, now
+	g.visibleAt, g.hidden = now.Add(delay), delay < 0
+	account := g.account
+	account.spent.add(day(now), cost)
+	line := g.billLine(EventBilled, now)
+	line.Cost, line.State, line.PromptTokens, line.CompletionTokens = decimal(cost), state, g.promptTokens, completionTokens
+	line.ReasoningTokens = min(len(g.reasoning), completionTokens)
+	if g.byok() {
+		account.byok.add(day(now), upstream)
+		line.UpstreamCost = decimal(upstream)
 	}
-	spent[today].Add(spent[today], cost)
+	if g.cacheKey != "" && state == "finished" && g.cachedFrom == "" {
+		s.cache[g.cacheKey] = cachedReply{g, now.Add(g.cacheTTL)}
+	}
 	// A failed write is kept in the book: the next request is refused and Close reports it.
-	_ = s.bill.add(BillLine{Event: EventBilled, ID: g.id, At: now.UTC(), Key: g.key, Model: g.model.id, User: g.user, Stream: g.stream,
-		Cost: decimal(cost), State: state, PromptTokens: g.promptTokens, CompletionTokens: completionTokens})
+	_ = s.bill.add(line)
+}
+
+func (g *generation) billLine(event string, at time.Time) BillLine {
+	return BillLine{Event: event, ID: g.id, At: at.UTC(), Key: g.key, Model: g.model.id, Permaslug: g.model.slug,
+		Provider: g.model.provider, User: g.user, Stream: g.stream}
 }
 
 // abort bills a generation whose client has gone after the given share of the chunks.
@@ -91,7 +109,7 @@ func (s *Server) abort(g *generation, sent int) {
 		stops = !*g.directive.NonStopping
 	}
 	tokens := g.tokens
-	if chunks := len(g.reasoning) + len(g.answer); stops && chunks > 0 {
+	if chunks := len(g.parts); stops && chunks > 0 {
 		tokens = g.tokens * sent / chunks
 	}
 	s.finish(g, "aborted", tokens)
@@ -132,24 +150,41 @@ func (g *generation) show() map[string]any {
 		user = g.user
 	}
 	finish := any(g.finishReason)
-	switch g.state {
-	case "aborted":
+	switch {
+	case g.state == "aborted" || g.finishReason == "":
 		finish = nil
-	case "error":
+	case g.state == "error":
 		finish = "error"
+	}
+	upstream := json.RawMessage("0") // outside BYOK it is not filled here, unlike in usage
+	if g.byok() {
+		upstream = json.RawMessage(number(g.upstream))
+	}
+	var engine, results, router, source any
+	if g.searches > 0 {
+		engine, results = "exa", g.searches
+		if g.rates.webSearch.Sign() > 0 {
+			engine = "native"
+		}
+	}
+	if g.router != "" {
+		router = g.router
+	}
+	if g.cachedFrom != "" {
+		source = g.cachedFrom
 	}
 	reasoning := min(len(g.reasoning), g.billed)
 	return map[string]any{
-		"id": g.id, "total_cost": cost, "usage": cost, "upstream_inference_cost": 0, "cache_discount": nil, "is_byok": false,
+		"id": g.id, "total_cost": cost, "usage": cost, "upstream_inference_cost": upstream, "cache_discount": nil, "is_byok": g.byok(),
 		"created_at": g.created.UTC().Format("2006-01-02T15:04:05.000000-07:00"), "model": g.model.servedAs(), "origin": "",
-		"api_type": "completions", "app_id": nil, "cancelled": g.state == "aborted", "data_region": g.region, "external_user": user,
+		"api_type": g.kind, "app_id": nil, "cancelled": g.state == "aborted", "data_region": g.region, "external_user": user,
 		"finish_reason": finish, "native_finish_reason": finish, "generation_time": elapsed, "latency": elapsed,
 		"moderation_latency": nil, "http_referer": nil, "user_agent": nil, "streamed": g.stream,
 		"native_tokens_prompt": g.promptTokens, "native_tokens_completion": g.billed, "native_tokens_reasoning": reasoning,
-		"native_tokens_cached": 0, "native_tokens_completion_images": 0, "tokens_prompt": g.promptTokens, "tokens_completion": g.billed,
-		"num_fetches": 0, "num_media_prompt": g.images, "num_media_completion": nil, "num_input_audio_prompt": nil, "num_search_results": nil,
-		"preset_id": nil, "provider_name": g.model.provider, "router": nil, "service_tier": nil, "upstream_id": "chatcmpl-" + g.id[4:],
-		"web_search_engine": nil, "workspace_id": nil, "request_id": "req-" + g.id[4:], "session_id": nil, "response_cache_source_id": nil,
+		"native_tokens_cached": g.cachedTokens(), "native_tokens_completion_images": g.imageTokensOf(g.billed), "tokens_prompt": g.promptTokens, "tokens_completion": g.billed,
+		"num_fetches": 0, "num_media_prompt": g.images, "num_media_completion": nil, "num_input_audio_prompt": nil, "num_search_results": results,
+		"preset_id": nil, "provider_name": g.model.provider, "router": router, "service_tier": nil, "upstream_id": "chatcmpl-" + g.id[4:],
+		"web_search_engine": engine, "workspace_id": workspaceID, "request_id": "req-" + g.id[4:], "session_id": nil, "response_cache_source_id": source,
 		"provider_responses": g.tried(elapsed),
 	}
 }
@@ -159,7 +194,7 @@ func (g *generation) tried(elapsed int64) []any {
 	var all []any
 	for _, e := range append(slices.Clone(g.failed), g.model.endpoint) {
 		all = append(all, map[string]any{"provider_name": e.by, "model_permaslug": g.model.slug, "endpoint_id": "ep-" + e.tag(),
-			"status": 503, "is_byok": false, "latency": 0})
+			"status": 503, "is_byok": g.byok(), "latency": 0})
 	}
 	last := all[len(all)-1].(map[string]any)
 	last["status"], last["latency"], last["id"] = 200, elapsed, "chatcmpl-"+g.id[4:]

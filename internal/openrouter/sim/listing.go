@@ -19,7 +19,7 @@ func (s *Server) listUserModels(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	allowed := slices.DeleteFunc(s.producing(r, "text"), func(m model) bool {
-		served, _ := s.find(m.id) // a router is there while what it routes to is
+		served, _ := s.find(m.id, false) // a router is there while what it routes to is
 		_, refused := s.eligible(served, r, chatRequest{}, &generation{})
 		return refused != nil
 	})

@@ -84,6 +84,7 @@ type reply struct {
 	text, reasoning, raw   string
 	id, finish, cost       string
 	prompt, completion     int64
+	pictured               int64 // completion tokens that are pictures
 	usages, comments       int
 	emptyUsage, done, fail bool
 	err                    error
@@ -95,6 +96,29 @@ func (r rig) chat(body string) reply {
 	if err != nil {
 		return reply{err: err}
 	}
+	return r.read(resp)
+}
+
+// with chats with more headers.
+func (r rig) with(header map[string]string, body string) (reply, error) {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, r.url+"/api/v1/chat/completions", strings.NewReader(body))
+	if err != nil {
+		return reply{}, err
+	}
+	req.Header.Set("Authorization", "Bearer "+r.key)
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return reply{}, err
+	}
+	return r.read(resp), nil
+}
+
+func (r rig) read(resp *http.Response) reply {
+	r.t.Helper()
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
 	out := reply{status: resp.StatusCode, header: resp.Header, raw: string(raw), err: err}
@@ -135,6 +159,9 @@ func (out *reply) add(data []byte) {
 			PromptTokens     int64           `json:"prompt_tokens"`
 			CompletionTokens int64           `json:"completion_tokens"`
 			Cost             json.RawMessage `json:"cost"`
+			Details          struct {
+				Image int64 `json:"image_tokens"`
+			} `json:"completion_tokens_details"`
 		}
 		Error *struct{}
 	}
@@ -153,6 +180,7 @@ func (out *reply) add(data []byte) {
 	if c.Usage != nil {
 		out.usages++
 		out.emptyUsage = len(c.Choices) == 0
+		out.pictured = c.Usage.Details.Image
 		out.prompt, out.completion, out.cost = c.Usage.PromptTokens, c.Usage.CompletionTokens, string(c.Usage.Cost)
 	}
 	out.fail = out.fail || c.Error != nil

@@ -59,11 +59,11 @@ func (s *Server) choose(r *http.Request, request chatRequest, g *generation) *ap
 		asked = append([]string{request.Model}, asked...)
 	}
 	if len(asked) == 0 {
-		asked = []string{"openrouter/auto"}
+		asked = []string{autoRouter}
 	}
 	fail := &apiError{status: 400, message: asked[0] + " is not a valid model ID", withUser: true}
 	for _, id := range asked {
-		m, known := s.find(id)
+		m, known := s.find(id, g.kind == "embeddings")
 		if !known {
 			continue
 		}
@@ -100,7 +100,7 @@ func (s *Server) eligible(m model, r *http.Request, request chatRequest, g *gene
 	dataPolicy := func(what string) ([]endpoint, *apiError) {
 		return none("No endpoints found matching your data policy (%s). Configure: https://openrouter.ai/settings/privacy", what)
 	}
-	if len(request.Tools) > 0 && !m.supports("tools") {
+	if request.function() != nil && !m.supports("tools") {
 		return none("No endpoints found that support tool use. To learn more about provider routing, visit: https://openrouter.ai/docs/provider-routing")
 	}
 	if g.images > 0 && !m.vision {

@@ -1,10 +1,28 @@
-// Package sim is a stand-in for OpenRouter: the chat, model, key, credit and generation endpoints with the bytes,
-// the errors and the bad habits of the real service, and its own bill. It exists so that the program can be tried
-// without an account, and so that its ledger can be checked against a second bookkeeper. For that reason it shares no
-// code with the rest of the program: it imports the standard library only and computes money in math/big.Rat.
+// Package sim is a stand-in for OpenRouter with the bytes, the errors and the bad habits of the real service, and its own
+// bill. It exists so that the program can be tried without an account, and so that its ledger can be checked against a
+// second bookkeeper. For that reason it shares no code with the rest of the program: it imports the standard library only
+// and computes money in math/big.Rat.
 //
-// A Server is an http.Handler. The API lives under /api/v1, control endpoints for tests under /_sim/. A request is
-// steered by a directive in the text of its last user message, see Directive.
+// A Server is an http.Handler. The API lives under /api/v1, control endpoints for tests under /_sim/.
+//
+//	paid     POST /chat/completions (chat, admit, begin → stream or plain) and /embeddings; every end is in finish,
+//	         which bills before the client can learn of it
+//	looked up GET /generation, /key, /credits, /activity (computed from the bill)
+//	listed   GET /models, /models/user, /models/count, /model/…, /models/…/endpoints, /embeddings/models, /endpoints/zdr,
+//	         /providers
+//	managed  /keys: create, list, get, patch, delete, with a management key
+//
+// A model has endpoints (catalogue, endpoints), each a provider's offer with its price, its policy on data and what it does
+// when a client goes away (providers). The provider and models fields of a request, the account's Policy and the region
+// decide who serves (routing). Costs come of tokens, pictures and searches (costs), with own provider keys and the zero
+// completion insurance in the same place. The answer is composed from the request alone (compose, features, parts).
+//
+// A request is steered by a directive in the text of its last user message, see Directive: what is answered, what it
+// costs, who serves, what goes wrong (Fault), which refusal comes instead (Error). What cannot be steered per request is in
+// Options: the account's credit and policy, its keys at providers, the region, the clock.
+//
+// The sources are OpenRouter's documentation and OpenAPI document, its official SDK, and replies recorded by others up to
+// September 2026. Where none of them says a thing, the comment at that place does.
 package sim
 
 import (
@@ -46,6 +64,8 @@ type Options struct {
 	Policy Policy
 	// Region makes the address a regional one, "europe" or "us", as eu.openrouter.ai is; empty is the global one.
 	Region string
+	// BYOK has the account's own keys pay at these providers (slugs): "free" or "fee", as in Directive.BYOK.
+	BYOK map[string]string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -65,6 +85,7 @@ type Server struct {
 	bill        billBook
 	keys        map[string]*account // by hash
 	generations map[string]*generation
+	cache       map[string]cachedReply
 	requests    []Request
 	shapes      int // usage chunks so far, for UsageAlternate
 }
@@ -93,7 +114,7 @@ func New(opts Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{opts: opts, models: catalogue(), credits: credits, bill: bill,
-		keys: map[string]*account{}, generations: map[string]*generation{}}
+		keys: map[string]*account{}, generations: map[string]*generation{}, cache: map[string]cachedReply{}}
 	s.stop, s.cancel = context.WithCancel(context.Background())
 	s.mux = s.routes()
 	if _, err := s.AddKey(Key{Key: opts.Key}); err != nil {
@@ -112,6 +133,14 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET /api/v1/model/{author}/{slug}", s.showModel)
 	mux.HandleFunc("GET /api/v1/endpoints/zdr", s.listZeroRetention)
 	mux.HandleFunc("GET /api/v1/providers", s.listProviders)
+	mux.HandleFunc("POST /api/v1/embeddings", s.embed)
+	mux.HandleFunc("GET /api/v1/embeddings/models", s.listEmbeddingModels)
+	mux.HandleFunc("GET /api/v1/keys", s.listKeys)
+	mux.HandleFunc("POST /api/v1/keys", s.createKey)
+	mux.HandleFunc("GET /api/v1/keys/{hash}", s.getKey)
+	mux.HandleFunc("PATCH /api/v1/keys/{hash}", s.updateKey)
+	mux.HandleFunc("DELETE /api/v1/keys/{hash}", s.deleteKey)
+	mux.HandleFunc("GET /api/v1/activity", s.showActivity)
 	mux.HandleFunc("GET /api/v1/key", s.showKey)
 	mux.HandleFunc("GET /api/v1/auth/key", s.showKey) // the old path, still in use
 	mux.HandleFunc("GET /api/v1/credits", s.showCredits)

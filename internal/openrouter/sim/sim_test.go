@@ -35,7 +35,10 @@ func TestBillEqualsWire(t *testing.T) {
 				t.Fatalf("%v: %v %s", m["id"], got.err, got.raw)
 			}
 			want := new(big.Rat).Mul(rational(t, pricing["prompt"].(string)), big.NewRat(got.prompt, 1))
-			want.Add(want, new(big.Rat).Mul(rational(t, pricing["completion"].(string)), big.NewRat(got.completion, 1)))
+			want.Add(want, new(big.Rat).Mul(rational(t, pricing["completion"].(string)), big.NewRat(got.completion-got.pictured, 1)))
+			if drawing, ok := pricing["image_output"].(string); ok {
+				want.Add(want, new(big.Rat).Mul(rational(t, drawing), big.NewRat(got.pictured, 1)))
+			}
 			if fee, ok := pricing["request"].(string); ok {
 				want.Add(want, rational(t, fee))
 			}

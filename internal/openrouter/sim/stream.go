@@ -2,107 +2,11 @@ package sim
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 )
-
-// chunk is one data event of a stream, fields in the order of the wire.
-type chunk struct {
-	ID       string         `json:"id"`
-	Object   string         `json:"object"`
-	Created  int64          `json:"created"`
-	Model    string         `json:"model"`
-	Provider string         `json:"provider"`
-	Choices  []choice       `json:"choices"`
-	Usage    *usage         `json:"usage,omitempty"`
-	Error    map[string]any `json:"error,omitempty"`
-}
-
-type choice struct {
-	Index        int     `json:"index"`
-	Delta        delta   `json:"delta"`
-	FinishReason *string `json:"finish_reason"`
-	NativeReason *string `json:"native_finish_reason"`
-	Logprobs     any     `json:"logprobs"`
-}
-
-type delta struct {
-	Role             string           `json:"role"`
-	Content          string           `json:"content"`
-	Reasoning        string           `json:"reasoning,omitempty"`
-	ReasoningDetails []map[string]any `json:"reasoning_details,omitempty"`
-}
-
-type usage struct {
-	PromptTokens     int             `json:"prompt_tokens"`
-	CompletionTokens int             `json:"completion_tokens"`
-	TotalTokens      int             `json:"total_tokens"`
-	Cost             json.RawMessage `json:"cost"`
-	IsBYOK           bool            `json:"is_byok"`
-	PromptDetails    struct {
-		Cached     int `json:"cached_tokens"`
-		CacheWrite int `json:"cache_write_tokens"`
-		Audio      int `json:"audio_tokens"`
-		Video      int `json:"video_tokens"`
-	} `json:"prompt_tokens_details"`
-	CostDetails       map[string]json.RawMessage `json:"cost_details"`
-	CompletionDetails struct {
-		Reasoning int `json:"reasoning_tokens"`
-		Image     int `json:"image_tokens"`
-		Audio     int `json:"audio_tokens"`
-	} `json:"completion_tokens_details"`
-}
-
-func (g *generation) chunk(choices ...choice) chunk {
-	if choices == nil {
-		choices = []choice{}
-	}
-	return chunk{ID: g.id, Object: "chat.completion.chunk", Created: g.created.Unix(), Model: g.model.servedAs(),
-		Provider: g.model.provider, Choices: choices}
-}
-
-// piece is the chunk of the i-th piece, reasoning first.
-func (g *generation) piece(i int) chunk {
-	d := delta{Role: "assistant"}
-	if i < len(g.reasoning) {
-		d.Reasoning = g.reasoning[i]
-		d.ReasoningDetails = []map[string]any{{"type": "reasoning.text", "text": d.Reasoning, "format": "unknown", "index": 0}}
-	} else {
-		d.Content = g.answer[i-len(g.reasoning)]
-	}
-	return g.chunk(choice{Delta: d})
-}
-
-func (g *generation) finishing(reason string) choice {
-	native := g.model.nativeFinish(reason)
-	return choice{Delta: delta{Role: "assistant"}, FinishReason: &reason, NativeReason: &native}
-}
-
-// usage is the account of a billed generation, with the cost as the fault or the directive wants it seen.
-func (g *generation) usage() *usage {
-	u := &usage{PromptTokens: g.promptTokens, CompletionTokens: g.billed, TotalTokens: g.promptTokens + g.billed}
-	prompt, completion := g.rates.cost(g.promptTokens, g.billed)
-	cost := number(g.cost)
-	if g.directive.Cost != "" {
-		cost = g.directive.Cost
-	}
-	u.CostDetails = map[string]json.RawMessage{"upstream_inference_cost": json.RawMessage(cost),
-		"upstream_inference_prompt_cost":      json.RawMessage(number(prompt)),
-		"upstream_inference_completions_cost": json.RawMessage(number(completion))}
-	u.CompletionDetails.Reasoning = min(len(g.reasoning), g.billed)
-	u.Cost = json.RawMessage(cost)
-	if wire := g.fault.wireCost; wire != "" {
-		u.Cost = json.RawMessage(strings.Replace(wire, "%s", cost, 1))
-	}
-	if g.directive.UsageCost != nil {
-		u.Cost = g.directive.UsageCost
-	}
-	return u
-}
 
 // usageShape says which form the next usage chunk takes.
 func (s *Server) usageShape(d Directive) string {
@@ -136,7 +40,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, g *generation) {
 	ctx, cancel := s.whileAsked(r)
 	defer cancel()
 	wait(ctx, g.pace.first)
-	chunks := len(g.reasoning) + len(g.answer)
+	chunks := len(g.parts)
 	for i := 0; i <= chunks; i++ {
 		if i == chunks/2 {
 			if g.fault.dropMid {
@@ -172,6 +76,9 @@ func (s *Server) conclude(out *events, g *generation) {
 		last = g.chunk(g.finishing(g.finishReason))
 	}
 	last.Usage = g.usage()
+	if g.wantsMetadata {
+		last.Metadata = g.metadata()
+	}
 	if !g.fault.noUsage {
 		out.event(last)
 	}
@@ -205,7 +112,7 @@ func (s *Server) errorEvent(out *events, g *generation) {
 func (s *Server) plain(w http.ResponseWriter, r *http.Request, g *generation) {
 	ctx, cancel := s.whileAsked(r)
 	defer cancel()
-	wait(ctx, g.pace.first+g.pace.each*time.Duration(len(g.reasoning)+len(g.answer))+g.fault.stall)
+	wait(ctx, g.pace.first+g.pace.each*time.Duration(len(g.parts))+g.fault.stall)
 	if ctx.Err() != nil {
 		s.abort(g, 0)
 		return
@@ -225,13 +132,13 @@ func (s *Server) plain(w http.ResponseWriter, r *http.Request, g *generation) {
 		s.drop(g)
 	}
 	s.finish(g, "finished", g.tokens)
-	message := map[string]any{"role": "assistant", "content": strings.Join(g.answer, ""), "refusal": nil}
-	if len(g.reasoning) > 0 {
-		message["reasoning"] = strings.Join(g.reasoning, "")
-	}
+	end := g.finishing(g.finishReason)
 	reply := map[string]any{"id": g.id, "provider": g.model.provider, "model": g.model.servedAs(), "object": "chat.completion",
 		"created": g.created.Unix(), "system_fingerprint": nil, "choices": []any{map[string]any{"index": 0, "logprobs": nil,
-			"finish_reason": g.finishReason, "native_finish_reason": g.model.nativeFinish(g.finishReason), "message": message}}}
+			"finish_reason": end.FinishReason, "native_finish_reason": end.NativeReason, "message": g.message()}}}
+	if g.wantsMetadata {
+		reply["openrouter_metadata"] = g.metadata()
+	}
 	if !g.fault.noUsage {
 		reply["usage"] = g.usage()
 	}

@@ -1,0 +1,150 @@
+package sim
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// chunk is one data event of a stream, fields in the order of the wire.
+type chunk struct {
+	ID          string         `json:"id"`
+	Object      string         `json:"object"`
+	Created     int64          `json:"created"`
+	Model       string         `json:"model"`
+	Provider    string         `json:"provider"`
+	ServiceTier string         `json:"service_tier,omitempty"`
+	Choices     []choice       `json:"choices"`
+	Usage       *usage         `json:"usage,omitempty"`
+	Error       map[string]any `json:"error,omitempty"`
+	Metadata    map[string]any `json:"openrouter_metadata,omitempty"`
+}
+
+type choice struct {
+	Index        int     `json:"index"`
+	Delta        delta   `json:"delta"`
+	FinishReason *string `json:"finish_reason"`
+	NativeReason *string `json:"native_finish_reason"`
+	Logprobs     any     `json:"logprobs"`
+}
+
+// delta is what a chunk adds to the message.
+type delta struct {
+	Role             string           `json:"role"`
+	Content          string           `json:"content"`
+	Reasoning        string           `json:"reasoning,omitempty"`
+	ReasoningDetails []map[string]any `json:"reasoning_details,omitempty"`
+	ToolCalls        []map[string]any `json:"tool_calls,omitempty"`
+	Images           []map[string]any `json:"images,omitempty"`
+	Annotations      []map[string]any `json:"annotations,omitempty"`
+}
+
+// usage is the account of a generation; its counts are native tokens, its amounts USD.
+type usage struct {
+	PromptTokens     int             `json:"prompt_tokens"`
+	CompletionTokens int             `json:"completion_tokens"`
+	TotalTokens      int             `json:"total_tokens"`
+	Cost             json.RawMessage `json:"cost"`
+	IsBYOK           bool            `json:"is_byok"`
+	PromptDetails    struct {
+		Cached     int `json:"cached_tokens"`
+		CacheWrite int `json:"cache_write_tokens"`
+		Audio      int `json:"audio_tokens"`
+		Video      int `json:"video_tokens"`
+	} `json:"prompt_tokens_details"`
+	CostDetails       map[string]json.RawMessage `json:"cost_details"`
+	CompletionDetails struct {
+		Reasoning int `json:"reasoning_tokens"`
+		Image     int `json:"image_tokens"`
+		Audio     int `json:"audio_tokens"`
+	} `json:"completion_tokens_details"`
+	ServerTools map[string]int `json:"server_tool_use_details,omitempty"`
+}
+
+func (g *generation) chunk(choices ...choice) chunk {
+	if choices == nil {
+		choices = []choice{}
+	}
+	return chunk{ID: g.id, Object: "chat.completion.chunk", Created: g.created.Unix(), Model: g.model.servedAs(),
+		Provider: g.model.provider, Choices: choices}
+}
+
+// piece is the chunk of the i-th part.
+func (g *generation) piece(i int) chunk { return g.chunk(choice{Delta: g.parts[i]}) }
+
+func (g *generation) finishing(reason string) choice {
+	if reason == "" { // the blank finish of a provider that broke down
+		return choice{Delta: delta{Role: "assistant"}}
+	}
+	native := g.model.nativeFinish(reason)
+	return choice{Delta: delta{Role: "assistant"}, FinishReason: &reason, NativeReason: &native}
+}
+
+// usage is the account of a billed generation, with the cost as the fault or the directive wants it seen.
+func (g *generation) usage() *usage {
+	u := &usage{PromptTokens: g.promptTokens, CompletionTokens: g.billed, TotalTokens: g.promptTokens + g.billed, IsBYOK: g.byok()}
+	prompt, completion := g.tokenCosts(g.billed)
+	cost, upstream := number(g.cost), number(g.upstream)
+	if g.directive.Cost != "" {
+		cost = g.directive.Cost
+		if !g.byok() {
+			upstream = cost
+		}
+	}
+	if g.cachedFrom != "" { // a reply from the cache counts and costs nothing
+		u.PromptTokens, u.TotalTokens = 0, 0
+		prompt, completion = rat("0"), rat("0")
+	}
+	u.PromptDetails.Cached = g.cachedTokens()
+	u.CostDetails = map[string]json.RawMessage{"upstream_inference_cost": json.RawMessage(upstream),
+		"upstream_inference_prompt_cost":      json.RawMessage(number(prompt)),
+		"upstream_inference_completions_cost": json.RawMessage(number(completion))}
+	if g.searches > 0 {
+		u.CostDetails["server_tool_cost"] = json.RawMessage(number(g.toolCost()))
+		u.ServerTools = map[string]int{"web_search_requests": g.searches}
+		if g.searchesByTool {
+			u.ServerTools["tool_calls_requested"], u.ServerTools["tool_calls_executed"] = g.searches, g.searches
+		}
+	}
+	u.CompletionDetails.Reasoning = min(len(g.reasoning), g.billed)
+	u.CompletionDetails.Image = g.imageTokensOf(g.billed)
+	u.Cost = json.RawMessage(cost)
+	if wire := g.fault.wireCost; wire != "" {
+		u.Cost = json.RawMessage(strings.Replace(wire, "%s", cost, 1))
+	}
+	if g.directive.UsageCost != nil {
+		u.Cost = g.directive.UsageCost
+	}
+	return u
+}
+
+// message is the whole message of a plain answer.
+func (g *generation) message() map[string]any {
+	message := map[string]any{"role": "assistant", "content": strings.Join(g.answer, ""), "refusal": nil}
+	var details, images []map[string]any
+	for _, part := range g.parts {
+		details = append(details, part.ReasoningDetails...)
+		images = append(images, part.Images...)
+	}
+	if len(g.reasoning) > 0 && !g.hideReasoning {
+		message["reasoning"] = strings.Join(g.reasoning, "")
+		message["reasoning_details"] = joinDetails(details)
+	}
+	if len(g.calls) > 0 {
+		var calls []map[string]any
+		for i, call := range g.calls {
+			calls = append(calls, map[string]any{"index": i, "id": call.id, "type": "function",
+				"function": map[string]any{"name": call.name, "arguments": strings.Join(call.arguments, "")}})
+		}
+		message["tool_calls"] = calls
+		if len(g.answer) == 0 {
+			message["content"] = nil
+		}
+	}
+	if len(images) > 0 {
+		message["images"] = images
+	}
+	if g.searches > 0 {
+		message["annotations"] = g.citations()
+	}
+	return message
+}
