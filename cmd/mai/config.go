@@ -37,6 +37,8 @@ type Config struct {
 	MinFreeDisk    int64          // bytes; below this no new paid call is accepted
 	CrashAt        string         // "" or the crash point at which the process kills itself, for tests
 	CrashHit       int            // at which pass of that point, from 1
+	ClockFile      string         // "" or a file with what the wall clock is ahead, for tests
+	LimitsOver     int64          // by what the time limits of connections are divided, for tests
 
 	effective []effective
 }
@@ -144,6 +146,9 @@ func operationSettings() []setting {
 			allowed: "a whole number with kB, MB, GB, KiB, MiB, GiB or nothing for bytes, such as 200MB",
 			usage:   "below this much free space no new paid call is accepted", set: setMinFreeDisk},
 		{env: []string{"MAI_CRASH_AT"}, hidden: true, allowed: "point or point:n", set: setCrashAt},
+		{env: []string{"MAI_CLOCK_FILE"}, hidden: true, allowed: "a file that holds a duration such as -1h, by which the wall clock is ahead",
+			set: func(c *Config, s string) (string, bool) { c.ClockFile = s; return s, s != "" }},
+		{env: []string{"MAI_LIMITS_OVER"}, hidden: true, allowed: "a whole number from 1 to 10000", set: setLimitsOver},
 	}
 }
 

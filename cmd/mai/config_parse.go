@@ -154,6 +154,12 @@ func setCrashAt(c *Config, s string) (string, bool) {
 	return s, point != ""
 }
 
+func setLimitsOver(c *Config, s string) (string, bool) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	c.LimitsOver = n
+	return s, err == nil && n >= 1 && n <= 10_000
+}
+
 // oneWord says whether s is a single run of printable ASCII, as keys are.
 func oneWord(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })

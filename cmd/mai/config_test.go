@@ -82,6 +82,8 @@ func TestConfigValues(t *testing.T) {
 		{"MAI_MIN_FREE_DISK", "2 GiB", func(c Config) any { return c.MinFreeDisk }, int64(2 << 30)},
 		{"MAI_CRASH_AT", "settle:3", func(c Config) any { return []any{c.CrashAt, c.CrashHit} }, []any{"settle", 3}},
 		{"MAI_CRASH_AT", "settle", func(c Config) any { return []any{c.CrashAt, c.CrashHit} }, []any{"settle", 1}},
+		{"MAI_CLOCK_FILE", "/tmp/ahead", func(c Config) any { return c.ClockFile }, "/tmp/ahead"},
+		{"MAI_LIMITS_OVER", "100", func(c Config) any { return c.LimitsOver }, int64(100)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name+"="+tt.text, func(t *testing.T) {
@@ -203,6 +205,8 @@ func TestConfigRefuses(t *testing.T) {
 		{"MAI_MIN_FREE_DISK=9999999999GB", `MAI_MIN_FREE_DISK is`},
 		{"MAI_CRASH_AT=settle:0", `MAI_CRASH_AT is "settle:0"`},
 		{"MAI_CRASH_AT=:1", `MAI_CRASH_AT is ":1"`},
+		{"MAI_LIMITS_OVER=0", `MAI_LIMITS_OVER is "0"`},
+		{"MAI_LIMITS_OVER=fast", `MAI_LIMITS_OVER is "fast"`},
 		{"MAI_ADR=:1", "MAI_ADR is not a setting; did you mean MAI_ADDR?"},
 		{"MAI_MARKUP_BP=13000", "did you mean MAI_MARKUP?"},
 		{"MAI_DATA_DIR=x", "did you mean DATA_DIR?"},
@@ -289,8 +293,9 @@ func TestPrintConfig(t *testing.T) {
 			t.Errorf("shows what it must not:\n%s", text)
 		}
 	}
+	listed := slices.DeleteFunc(settings(), func(s setting) bool { return s.hidden })
 	var got []effective
-	if err := json.Unmarshal(list.Bytes(), &got); err != nil || len(got) != len(settings())-1 {
+	if err := json.Unmarshal(list.Bytes(), &got); err != nil || len(got) != len(listed) {
 		t.Fatalf("%d settings, %v", len(got), err)
 	}
 	i := slices.IndexFunc(got, func(e effective) bool { return e.Name == "OPENROUTER_API_KEY" })

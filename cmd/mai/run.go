@@ -18,9 +18,11 @@ import (
 	"mai/internal/ledger"
 	"mai/internal/meter"
 	"mai/internal/money"
+	"mai/internal/openai"
 	"mai/internal/seal"
 	"mai/internal/server"
 	"mai/internal/sqldb"
+	"mai/internal/webapp"
 	"mai/web"
 )
 
@@ -53,11 +55,16 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	if err != nil {
 		return err
 	}
+	now, err := wallClock(config.ClockFile)
+	if err != nil {
+		return err
+	}
+	patience := max(1, config.LimitsOver)
 	sealer, err := seal.FromFile(config.SecretFile)
 	if err != nil {
 		return err
 	}
-	db, err := sqldb.Open(ctx, config.DataDir, sqldb.Options{At: at})
+	db, err := sqldb.Open(ctx, config.DataDir, sqldb.Options{Now: now, At: at})
 	if err != nil {
 		return err
 	}
@@ -72,7 +79,7 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	calls, err := meter.Open(ctx, meter.Options{
 		DB: db, Ledger: books, Sealer: sealer, Log: log, Markup: money.Markup(config.MarkupBP), At: at,
 		KeyFile: config.APIKeyFile, Initial: meter.Connection{BaseURL: config.BaseURL, Key: config.APIKey},
-		DataDir: config.DataDir, MinFree: config.MinFreeDisk,
+		DataDir: config.DataDir, MinFree: config.MinFreeDisk, Limits: openai.DefaultLimits().Over(patience), Now: now,
 	})
 	if err != nil {
 		return err
@@ -102,6 +109,7 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	handler, err := server.New(server.Options{
 		DB: db, Accounts: accounts, Ledger: books, Meter: calls, Chats: chats, Log: log, UI: ui,
 		Name: config.Name, Version: version, Locale: config.Locale, Trusted: config.TrustedProxies, Demo: h.login,
+		Now: now, SlowestReader: webapp.SlowestReader / time.Duration(patience),
 	})
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ func (a *attempts) begin(limits ...limit) error {
 		if seconds == 1 {
 			unit = "second"
 		}
-		return fault.New(fault.TooMany, "Too many attempts. Try again in %d %s.", seconds, unit)
+		return fault.New(fault.TooMany, "Too many attempts. Try again in %d %s.", seconds, unit).After(wait)
 	}
 	for _, l := range limits {
 		a.makeRoom(l.key, now)

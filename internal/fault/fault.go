@@ -7,6 +7,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Kind classifies a fault. Its text is the `code` of an error reply and never changes its meaning.
@@ -40,7 +41,9 @@ type Error struct {
 	Kind    Kind
 	Message string // one or two sentences: what happened and what to do next
 	Admin   string // what an admin is told instead, who can do more about it; "" when Message is for everybody
-	err     error  // the cause, for the log only
+	// Wait is how long to wait before trying again; 0 when nobody knows.
+	Wait time.Duration
+	err  error // the cause, for the log only
 }
 
 // New returns a fault of the given kind whose message is formatted for the person who asked.
@@ -62,9 +65,15 @@ func (e *Error) ForAdmin(sentence string) *Error {
 // ToAdmin returns err as an admin is told it.
 func ToAdmin(err error) error {
 	if f, ok := errors.AsType[*Error](err); ok && f.Admin != "" {
-		return &Error{Kind: f.Kind, Message: f.Admin, err: err}
+		return &Error{Kind: f.Kind, Message: f.Admin, Wait: f.Wait, err: err}
 	}
 	return err
+}
+
+// After returns the fault with how long to wait before trying again.
+func (e *Error) After(wait time.Duration) *Error {
+	e.Wait = wait
+	return e
 }
 
 // Error returns the message and, for the log, the cause.

@@ -6,10 +6,13 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 
@@ -21,8 +24,11 @@ import (
 	"mai/internal/webapp"
 )
 
-// maxBody bounds a request, in bytes.
-const maxBody = 16 << 20
+// maxBody bounds a request, in bytes: more text than fits into any model.
+const maxBody = 8 << 20
+
+// bodyTimeout is how long a request may take to arrive.
+const bodyTimeout = time.Minute
 
 // Gateway serves /v1.
 type Gateway struct {
@@ -99,16 +105,36 @@ func newWireError(p *webapp.Problem) wireError {
 
 func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := webapp.Explain(r, g.log, err)
+	maps.Copy(w.Header(), p.GetHeaders())
 	if err := webapp.WriteJSON(w, p.Status, newWireError(p)); err != nil {
 		g.log.Debug("an error could not be replied", "err", err)
 	}
 }
 
+// read reads a request's body. A caller who does not send it in time is refused.
+func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	control := http.NewResponseController(w)
+	if err := control.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, fault.Wrap(fault.Invalid, err, "The request took too long to arrive. Check the connection and try again.")
+	}
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); err != nil && !tooLarge {
+		return nil, fault.Wrap(fault.Invalid, err, "The request could not be read. Send it again.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return text, control.SetReadDeadline(time.Time{})
+}
+
 // complete serves POST /v1/chat/completions.
 func (g *Gateway) complete(w http.ResponseWriter, r *http.Request, id account.Identity) error {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	text, err := read(w, r)
 	if err != nil {
-		return fault.Wrap(fault.Invalid, err, "The request could not be read; it may be at most %d MB.", maxBody>>20)
+		return err
 	}
 	var body map[string]json.RawMessage
 	if err := json.Unmarshal(text, &body); err != nil {

@@ -328,6 +328,34 @@ func TestHangUp(t *testing.T) {
 	}
 }
 
+// TestRetryAfter passes on what OpenRouter says of waiting, up to an hour, and says something where it says nothing.
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	r := start(t, sim.Options{})
+	for retryAfter, want := range map[string]string{"7": "7", "": "10", "1000000000": "3600", "soon": "10"} {
+		for _, stream := range []bool{true, false} {
+			prompt, err := json.Marshal(fmt.Sprintf(`[[sim: {"fault":"status:429","retry_after":%q}]]`, retryAfter))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp := r.post(t.Context(), fmt.Sprintf(`{"model":%q,"stream":%v,"messages":[{"role":"user","content":%s}]}`, model, stream, prompt))
+			if got := resp.Header.Get("Retry-After"); resp.StatusCode != 503 || got != want {
+				t.Errorf("%q, streamed %v: %d, Retry-After %q, want %q", retryAfter, stream, resp.StatusCode, got, want)
+			}
+		}
+	}
+}
+
+// TestTooLarge refuses a request that no model could take, before it is read whole.
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	r := start(t, sim.Options{})
+	resp := r.post(t.Context(), `{"model":"`+model+`","messages":[{"role":"user","content":"`+strings.Repeat("x", 9<<20)+`"}]}`)
+	if text := r.read(resp); resp.StatusCode != 413 || !strings.Contains(text, "too large") {
+		t.Errorf("%d %s", resp.StatusCode, text)
+	}
+}
+
 // TestOverBudget is told with an amount, before anything leaves; afterwards nothing is held.
 func TestOverBudget(t *testing.T) {
 	t.Parallel()

@@ -78,6 +78,14 @@ func (l *Ledger) Due(ctx context.Context, now time.Time, limit int) ([]Intent, e
 	return l.list(ctx, `WHERE i.state = 'pending' AND i.next_look_at <= $1 GROUP BY i.id ORDER BY i.next_look_at LIMIT $2`, now.UnixMicro(), limit)
 }
 
+// LookNow makes every pending intent due that would be asked for after now.
+func (l *Ledger) LookNow(ctx context.Context, now time.Time) error {
+	return l.db.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(`UPDATE intents SET next_look_at = $1 WHERE state = 'pending' AND next_look_at > $1`, now.UnixMicro())
+		return err
+	})
+}
+
 // LastSettled returns the newest settled intent of a user, for a first look at how OpenRouter knows them.
 func (l *Ledger) LastSettled(ctx context.Context, userID string) ([]Intent, error) {
 	return l.list(ctx, `WHERE i.user_id = $1 AND i.state = 'settled' GROUP BY i.id ORDER BY i.sent_at DESC LIMIT 1`, userID)

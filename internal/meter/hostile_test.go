@@ -80,6 +80,8 @@ func TestHostileStreams(t *testing.T) {
 		"an error that is a text":     {id, sse(`{"error":"no"}`), "", ledger.Pending, "gen-a", fault.Unavailable},
 		"no id anywhere":              {nil, sse(noID, `{"usage":{"cost":0.01}}`, "[DONE]"), "", ledger.Unknown, "", fault.Upstream},
 		"a page":                      {nil, "<html>\n\n</html>\n", "", ledger.Unknown, "", fault.Upstream},
+		"a mark at the beginning":     {id, "\uFEFF" + sse(chunkA, chunkB, cost, "[DONE]"), "ab", ledger.Settled, "gen-a", ""},
+		"a line of 5 MB":              {id, sse(chunkA, strings.Repeat("x", 5<<20)), "a", ledger.Pending, "gen-a", fault.Upstream},
 		"both ends of lines":          {id, strings.ReplaceAll(sse(chunkA), "\n", "\r\n") + sse(chunkB) + strings.ReplaceAll(sse(cost, "[DONE]"), "\n", "\r\n"), "ab", ledger.Settled, "gen-a", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -118,9 +120,16 @@ func TestHostileReplies(t *testing.T) {
 		"nothing":                   {200, id, "", ledger.Pending, fault.Upstream},
 		"an error and a cost":       {200, id, `{"id":"gen-a","error":{"code":502,"message":"x"},"usage":{"cost":0}}`, ledger.Settled, fault.Unavailable},
 		"an error without id":       {200, nil, `{"error":{"code":402,"message":"x"}}`, ledger.Unknown, fault.UpstreamCredits},
-		"created":                   {201, nil, whole, ledger.Free, fault.Unavailable},
+		"created":                   {201, nil, whole, ledger.Unknown, fault.Upstream},
+		"accepted, with an id":      {202, id, whole, ledger.Pending, fault.Upstream},
+		"a gateway's page":          {504, nil, "<html>", ledger.Unknown, fault.Unavailable},
+		"a firewall's page":         {403, nil, "<html>", ledger.Free, fault.Upstream},
+		"compressed":                {200, map[string]string{"X-Generation-Id": "gen-a", "Content-Encoding": "gzip"}, whole, ledger.Pending, fault.Upstream},
+		"a mark before it":          {200, id, "\uFEFF" + whole, ledger.Settled, ""},
+		"too large":                 {200, id, strings.Repeat(" ", 9<<20) + whole, ledger.Pending, fault.Upstream},
+		"free of charge":            {200, id, strings.Replace(whole, `{"cost":0.01}`, `{"completion_tokens":3,"cost":-0}`, 1), ledger.Pending, ""},
 		"an error with an id":       {500, id, `{"error":{"code":500}}`, ledger.Pending, fault.Unavailable},
-		"a redirect":                {302, map[string]string{"Location": "/api/v1/models"}, "", ledger.Free, fault.Unavailable},
+		"a redirect":                {302, map[string]string{"Location": "/api/v1/models"}, "", ledger.Free, fault.Upstream},
 		"an error that is not JSON": {400, nil, "bad", ledger.Free, fault.Upstream},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,8 +16,6 @@ import (
 	"mai/internal/sqldb"
 )
 
-func threeDaysAgo() time.Time { return time.Now().Add(-72 * time.Hour) }
-
 func ignore(openai.Reply, *money.Amount) {}
 
 // inCommit counts the commits of a call, and fails while it is told to. It sees the intent as it ends.
@@ -94,19 +92,71 @@ func TestGenerationCannotBeStored(t *testing.T) {
 	r.mustMatchBill()
 }
 
-// TestGivesUpAfterTwoDays leaves a call unknown that OpenRouter never knows.
+// clock is a wall clock that a test sets.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time        { return time.Now().Round(0).Add(time.Duration(c.ahead.Load())) }
+func (c *clock) step(by time.Duration) { c.ahead.Add(int64(by)) }
+
+// look has the worker look at the clock: a call that becomes pending wakes it. It waits until the intent was asked for.
+func (r *rig) look(id string) ledger.Intent {
+	r.Helper()
+	before := r.intent(id).Looks
+	r.ask(`{"tokens": 5, "fault": "no_usage"}`, true)
+	eventually(r.T, "another look", func() bool {
+		in := r.intent(id)
+		return in.Looks > before || !in.State.Open()
+	})
+	return r.intent(id)
+}
+
+// TestGivesUpAfterTwoDays leaves a call unknown that OpenRouter never knows: not at the first look after a weekend off or
+// a jump of the clock, but when it was asked for often enough.
 func TestGivesUpAfterTwoDays(t *testing.T) {
 	t.Parallel()
-	r := start(t, settings{now: threeDaysAgo})
+	var c clock
+	r := start(t, settings{now: c.now})
 	got := r.ask(`{"tokens": 5, "fault": "drop_mid", "generation_404_ms": -1}`, true)
-	in := r.ended(got.id)
-	if in.State != ledger.Unknown || in.Charge() != nil || in.GenerationID == "" {
+	c.step(49 * time.Hour)
+	in := r.look(got.id)
+	for ; in.State == ledger.Pending; in = r.look(got.id) {
+		if in.Looks > 12 {
+			t.Fatalf("%+v is still asked for", in)
+		}
+		c.step(time.Hour)
+	}
+	if in.State != ledger.Unknown || in.Looks < 12 || in.Charge() != nil || in.GenerationID == "" {
 		t.Errorf("%+v", in)
 	}
 	if !contains(r.log.String(), "stays unknown and is not billed", got.id) {
 		t.Errorf("the log says %s", r.log)
 	}
+	r.settle()
 	r.mustMatchBill()
+}
+
+// TestClockSetBack does not make a pending call wait for the time that was.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	var c clock
+	r := start(t, settings{now: c.now})
+	got := r.ask(`{"tokens": 5, "fault": "drop_mid", "generation_404_ms": 1500}`, true)
+	eventually(t, "a first look", func() bool { return r.intent(got.id).Looks > 0 })
+	c.step(-time.Hour)
+	r.look(got.id)
+	if in := r.ended(got.id); in.State != ledger.Settled {
+		t.Errorf("%+v", in)
+	}
+	r.settle()
+	r.mustMatchBill()
+}
+
+// settle waits until nothing is open any more.
+func (r *rig) settle() {
+	r.Helper()
+	for id := range r.intents() {
+		r.ended(id)
+	}
 }
 
 // TestBacksOff asks again and again, at longer and longer intervals, while OpenRouter does not know a call.
@@ -123,6 +173,21 @@ func TestBacksOff(t *testing.T) {
 	if r.held() != in.AtMostCharge {
 		t.Errorf("%s is held", r.held())
 	}
+}
+
+// TestLimits ends what never ends by itself, and finds the charge.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{limits: openai.DefaultLimits().Over(1000)})
+	for _, stream := range []bool{true, false} {
+		got := r.ask(`{"tokens": 12, "fault": "stall_ms:60000"}`, stream)
+		want := found(fault.Upstream)
+		if !stream { // no header comes before the whole answer
+			want = ending{ledger.Unknown, ledger.Unknown, fault.Unavailable}
+		}
+		r.checkEnding(got, want)
+	}
+	r.mustMatchBill()
 }
 
 // TestManyPending settles more than one batch of look-ups.

@@ -12,8 +12,12 @@ import (
 	"mai/internal/sqldb"
 )
 
-// giveUpAfter is how long OpenRouter is asked for a generation before its cost is unknown for good.
-const giveUpAfter = 48 * time.Hour
+// When the cost of a generation that OpenRouter does not tell is unknown for good: after this time, and after it was
+// asked for so often. A server that was off for a weekend, or whose clock was wrong, still asks for some hours.
+const (
+	giveUpAfter = 48 * time.Hour
+	leastLooks  = 12
+)
 
 // How many pending calls are taken in one go, and asked for at once.
 const (
@@ -30,9 +34,21 @@ func backOff(n int) time.Duration {
 
 // lookUpForever asks for the cost of pending calls when they are due, and for how OpenRouter knows new users.
 func (m *Meter) lookUpForever() {
+	// A start asks for everything at once, and so does a wall clock that was set back: when a call is due is stored in
+	// its time.
+	var last time.Time
 	for lessons := 0; m.ctx.Err() == nil; {
 		soonest := 50 * time.Millisecond
-		if err := m.lookUpDue(); err != nil && m.ctx.Err() == nil {
+		now := m.now()
+		err := error(nil)
+		if last.IsZero() || now.Before(last) {
+			err = m.ledger.LookNow(m.ctx, now)
+		}
+		last = now
+		if err == nil {
+			err = m.lookUpDue(now)
+		}
+		if err != nil && m.ctx.Err() == nil {
 			m.log.Error("asking for pending costs failed; trying again", "err", err)
 			soonest = 5 * time.Second
 		}
@@ -44,7 +60,7 @@ func (m *Meter) lookUpForever() {
 			lessons = 0
 		}
 		if next, err := m.ledger.NextLook(m.ctx); err == nil && !next.IsZero() {
-			wait = max(min(wait, time.Until(next)), soonest)
+			wait = max(min(wait, next.Sub(m.now())), soonest)
 		}
 		select {
 		case <-m.ctx.Done():
@@ -54,8 +70,8 @@ func (m *Meter) lookUpForever() {
 	}
 }
 
-func (m *Meter) lookUpDue() error {
-	due, err := m.ledger.Due(m.ctx, time.Now(), lookBatch)
+func (m *Meter) lookUpDue(now time.Time) error {
+	due, err := m.ledger.Due(m.ctx, now, lookBatch)
 	if err != nil {
 		return err
 	}
@@ -84,7 +100,7 @@ func (m *Meter) lookUp(in ledger.Intent) error {
 		m.log.Error("OpenRouter states a cost that is not plausible; a person must look at it", "intent", in.ID, "generation", in.GenerationID, "cost", g.CostRaw)
 		err = errors.New("implausible cost")
 	}
-	now := time.Now()
+	now := m.now()
 	switch {
 	case err == nil:
 		err = m.db.Write(m.ctx, func(tx *sqldb.Tx) error {
@@ -100,7 +116,7 @@ func (m *Meter) lookUp(in ledger.Intent) error {
 			m.learn(in.UserID, g.ExternalUser)
 			m.onSettled(in.ID)
 		}
-	case now.Sub(in.SentAt) > giveUpAfter:
+	case now.Sub(in.SentAt) > giveUpAfter && in.Looks >= leastLooks:
 		m.log.Error("OpenRouter did not tell the cost of a generation; it stays unknown and is not billed", "intent", in.ID, "generation", in.GenerationID)
 		err = m.db.Write(m.ctx, func(tx *sqldb.Tx) error {
 			return m.ledger.Release(tx, in.ID, ledger.Unknown, "OpenRouter never told its cost")
@@ -121,7 +137,7 @@ func (m *Meter) lookUp(in ledger.Intent) error {
 
 // generation asks with the key that paid, which may not be the one in force any more.
 func (m *Meter) generation(in ledger.Intent) (openrouter.Generation, error) {
-	ctx, cancel := context.WithTimeout(m.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(m.ctx, m.limits.Lookup)
 	defer cancel()
 	conn, err := m.conns.byHash(ctx, in.KeyHash)
 	if err != nil {

@@ -36,6 +36,10 @@ type Options struct {
 	// DataDir is where the database lies. Below MinFree bytes of free disk there, no new call is accepted.
 	DataDir string
 	MinFree int64
+	// Limits are how long OpenRouter may take; the zero value is openai.DefaultLimits.
+	Limits openai.Limits
+	// Now is the wall clock of look-ups, without a monotonic one, so that a step of it is seen; nil means the machine's.
+	Now func() time.Time
 	// At is called at named points of a call, for tests that kill the process there; nil means not at all.
 	At func(point string)
 }
@@ -47,6 +51,8 @@ type Meter struct {
 	sealer *seal.Sealer
 	log    *slog.Logger
 	markup money.Markup
+	limits openai.Limits
+	now    func() time.Time
 	at     func(string)
 	disk   disk
 
@@ -73,13 +79,20 @@ func Open(ctx context.Context, o Options) (*Meter, error) {
 	if o.At == nil {
 		o.At = func(string) {}
 	}
+	if o.Now == nil {
+		o.Now = func() time.Time { return time.Now().Round(0) }
+	}
+	if o.Limits == (openai.Limits{}) {
+		o.Limits = openai.DefaultLimits()
+	}
 	private := outbound.IsPrivate(o.Initial.BaseURL) // then the operator chose it
 	background, cancel := context.WithCancel(context.Background())
 	calls, abort := context.WithCancelCause(context.Background())
 	m := &Meter{
-		db: o.DB, ledger: o.Ledger, sealer: o.Sealer, log: o.Log, markup: o.Markup, at: o.At, disk: disk{o.DataDir, o.MinFree},
-		llm:    openai.NewClient(outbound.Transport(private)),
-		router: openrouter.New(&http.Client{Timeout: 30 * time.Second, Transport: outbound.Transport(private)}),
+		db: o.DB, ledger: o.Ledger, sealer: o.Sealer, log: o.Log, markup: o.Markup,
+		limits: o.Limits, now: o.Now, at: o.At, disk: disk{o.DataDir, o.MinFree},
+		llm:    openai.NewClient(outbound.Transport(private), o.Limits.Headers),
+		router: openrouter.New(&http.Client{Timeout: o.Limits.Lookup, Transport: outbound.Transport(private)}),
 		users:  &externalUsers{pseudonyms: map[string]string{}, unlearned: map[string]bool{}},
 		ctx:    background, cancel: cancel, calls: calls, abort: abort, wake: make(chan struct{}, 1),
 		onSettled: func(string) {},

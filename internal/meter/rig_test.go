@@ -55,7 +55,8 @@ type settings struct {
 	key      string                               // of the environment; "" is the simulator's
 	noKey    bool                                 // nothing in the environment
 	keyFile  string                               // the file that holds the key
-	now      func() time.Time                     // the database's clock
+	now      func() time.Time                     // the wall clock
+	limits   openai.Limits                        // of the upstream's time
 	at       func(point string)                   // called at the points of a call
 	minFree  int64                                // of the disk
 	upstream func(next http.Handler) http.Handler // put in front of the simulator
@@ -126,7 +127,7 @@ func (r *rig) tryOpen() error {
 		initial.Key = sim.DefaultKey
 	}
 	r.meter, err = meter.Open(ctx, meter.Options{DB: r.db, Ledger: r.books, Sealer: sealer, Log: log, Markup: markup,
-		KeyFile: r.keyFile, Initial: initial, DataDir: r.dir, MinFree: r.minFree, At: r.at})
+		KeyFile: r.keyFile, Initial: initial, DataDir: r.dir, MinFree: r.minFree, Limits: r.limits, Now: r.now, At: r.at})
 	if err == nil {
 		r.meter.Start(func(string) {})
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"mai/internal/fault"
 	"mai/internal/ledger"
@@ -16,11 +15,11 @@ import (
 	"mai/internal/sqldb"
 )
 
-// How long a stream may be silent: while it answers, and after its usage has come, when only the end is missing.
+// What is kept of an answer, in bytes. More is no text that a person or a program asked for.
 const (
-	idleTimeout = 3 * time.Minute
-	tailTimeout = 10 * time.Second
-	maxReply    = 64 << 20 // bytes of a plain answer or an error
+	maxReply   = 8 << 20  // of a plain answer
+	maxText    = 4 << 20  // of a stream's text, over all its parts
+	maxRefusal = 64 << 10 // of an error
 )
 
 // maxCost is the most that one generation may cost without a person looking at it. More is never posted blindly.
@@ -110,7 +109,7 @@ func (m *Meter) leave(ctx context.Context, c *Call, sink Sink, end func()) Resul
 // opened is an answer that has begun. The body of a stream is still to be read.
 type opened struct {
 	outcome
-	stream *openai.IdleReader // nil for a plain answer or an error
+	stream *openai.TimedBody // nil for a plain answer or an error
 }
 
 // open sends the request, unless the caller has gone before, and waits until the answer begins, or, when it is plain,
@@ -133,18 +132,20 @@ func (m *Meter) open(caller, ctx context.Context, c *Call) (a opened) {
 	}
 	m.at("headers.received")
 	a.generationID = resp.GenerationID
-	reader := openai.NewIdleReader(resp.Body, idleTimeout)
+	a.answered = resp.Status/100 == 2
+	answer := openai.NewTimedBody(resp.Body, m.limits)
 	switch {
 	case resp.Status != http.StatusOK:
-		a.err = refusal(resp, reader)
+		a.err = refusal(resp, answer)
+	case resp.Header.Get("Content-Encoding") != "":
+		a.err = fault.New(fault.Upstream, "The answer came compressed, which was not asked for, and cannot be read. Try again, or choose another model.")
 	case c.Stream:
-		a.answered, a.stream = true, reader
+		a.stream = answer
 		return a
 	default:
-		a.answered = true
-		m.readPlain(ctx, reader, &a.outcome)
+		m.readPlain(ctx, answer, &a.outcome)
 	}
-	_ = reader.Close() // everything of worth is read
+	_ = answer.Close() // everything of worth is read
 	return a
 }
 
@@ -159,16 +160,23 @@ func (m *Meter) finish(ctx context.Context, c *Call, a opened, sink Sink) Result
 
 // refusal turns an error status into words for the person.
 func refusal(resp *openai.Response, body io.Reader) error {
-	text, err := io.ReadAll(io.LimitReader(body, maxReply))
+	text, err := io.ReadAll(io.LimitReader(body, maxRefusal))
 	if err != nil {
-		return fault.Wrap(fault.Upstream, err, "OpenRouter refused the request (%d) and broke off. Try again.", resp.Status)
+		text = nil // the status alone says enough
 	}
-	return openrouter.Explain(openrouter.ParseError(resp.Status, resp.Header, text))
+	refused := openrouter.ParseError(resp.Status, resp.Header, text)
+	if resp.Status < http.StatusBadRequest {
+		return openrouter.Explain(fmt.Errorf("%w: %w", openrouter.ErrFormat, refused))
+	}
+	return openrouter.Explain(refused)
 }
 
 // readPlain reads the answer of a call that is not a stream.
 func (m *Meter) readPlain(ctx context.Context, body io.Reader, o *outcome) {
-	text, err := io.ReadAll(io.LimitReader(body, maxReply))
+	text, err := io.ReadAll(io.LimitReader(body, maxReply+1))
+	if len(text) > maxReply {
+		err = openai.ErrTooLarge
+	}
 	if err != nil {
 		o.err = m.explain(ctx, err)
 		return
@@ -184,12 +192,12 @@ func (m *Meter) readPlain(ctx context.Context, body io.Reader, o *outcome) {
 }
 
 // readStream passes the parts on as they come, and keeps the one with the usage until the call is settled.
-func (m *Meter) readStream(ctx context.Context, c *Call, body *openai.IdleReader, o *outcome, sink Sink) {
+func (m *Meter) readStream(ctx context.Context, c *Call, body *openai.TimedBody, o *outcome, sink Sink) {
 	if o.generationID != "" && !m.identify(c, o) {
 		return
 	}
 	events := openai.NewEventReader(body)
-	first := true
+	first, size := true, 0
 	for {
 		data, err := events.Next()
 		if string(data) == openai.Done || (errors.Is(err, io.EOF) && o.usage != nil) {
@@ -210,9 +218,14 @@ func (m *Meter) readStream(ctx context.Context, c *Call, body *openai.IdleReader
 		if !o.identified && !m.identify(c, o) {
 			return
 		}
+		body.Part()
 		if reply.Usage != nil {
-			body.Allow(tailTimeout)
+			body.Tail()
 			continue
+		}
+		if size += len(reply.Text) + len(reply.Reasoning); size > maxText {
+			o.err = m.explain(ctx, openai.ErrTooLarge)
+			break
 		}
 		sink.Part(reply, nil)
 		if first {
@@ -287,6 +300,8 @@ func (m *Meter) explain(ctx context.Context, err error) error {
 		return fault.Wrap(fault.Unavailable, context.Cause(ctx), "The answer was broken off: the caller went away, or the server is stopping. What was written is kept.")
 	case errors.Is(err, openai.ErrStalled):
 		return fault.Wrap(fault.Upstream, err, "The model stopped sending. What was written is kept; continue or try again.")
+	case errors.Is(err, openai.ErrEndless), errors.Is(err, openai.ErrTooLarge):
+		return fault.Wrap(fault.Upstream, err, "The answer did not end and was broken off. What was written is kept; try again, or choose another model.")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fault.Wrap(fault.Upstream, err, "The connection to the model broke off. What was written is kept; continue or try again.")
 	}
@@ -356,7 +371,7 @@ func (m *Meter) settleOrPend(tx *sqldb.Tx, c *Call, o outcome, s *ledger.Settlem
 		reason = o.err.Error()
 	}
 	if o.generationID == "" {
-		if !o.sent || (!o.answered && refusedByOpenRouter(o.err)) {
+		if !o.sent || (!o.answered && costsNothing(o.err)) {
 			r.State = ledger.Free
 		}
 		return m.ledger.Release(tx, c.IntentID, r.State, reason)
@@ -370,16 +385,25 @@ func (m *Meter) settleOrPend(tx *sqldb.Tx, c *Call, o outcome, s *ledger.Settlem
 	return m.ledger.Pend(tx, c.IntentID, reason)
 }
 
-// refusedByOpenRouter reports whether the error is an answer with an error status, which costs nothing.
-func refusedByOpenRouter(err error) bool {
-	_, ok := errors.AsType[*openrouter.APIError](err)
-	return ok
+// costsNothing reports whether the error is a refusal that was certainly not paid for, or a redirect, which was not
+// followed. A gateway in front of OpenRouter that gives up with a page of its own says nothing of what went on behind it.
+func costsNothing(err error) bool {
+	refused, ok := errors.AsType[*openrouter.APIError](err)
+	return ok && (refused.Status < http.StatusInternalServerError || refused.Spoken || errors.Is(err, openrouter.ErrFormat))
+}
+
+// mustCost reports whether an answer with this usage cannot be free, unless OpenRouter says so twice.
+func (c *Call) mustCost(u *openai.Usage) bool {
+	return u.CompletionTokens > 0 && c.Model.Prices.Completion > 0 && !u.IsBYOK
 }
 
 func settlement(c *Call, o outcome) (ledger.Settlement, error) {
 	cost, raw, err := o.usage.Amount()
 	if err == nil && (cost < 0 || cost > maxCost) {
 		err = fmt.Errorf("a cost of %s is not plausible", raw)
+	}
+	if err == nil && cost == 0 && c.mustCost(o.usage) {
+		err = fmt.Errorf("a cost of %s is not plausible for %d tokens", raw, o.usage.CompletionTokens)
 	}
 	source := "reply"
 	if c.Stream {

@@ -28,22 +28,39 @@ const (
 // ErrRange is returned when an amount does not fit.
 var ErrRange = errors.New("amount is out of range")
 
+// ErrTooFine is returned for an amount that is not a whole number of pico-dollars where it has to be.
+var ErrTooFine = errors.New("amount is finer than a pico-dollar")
+
 // Parse reads a decimal number of dollars as JSON writes it: an optional minus, digits, a fraction, an exponent.
 // What is finer than a pico-dollar is rounded half to even. It fails on anything else, and with ErrRange when the
 // number does not fit.
 func Parse(text string) (Amount, error) {
-	digits, exponent, negative, err := scan(text)
-	if err != nil {
-		return 0, fmt.Errorf("parse amount %q: %w", clip(text), err)
+	n, _, err := parse(text)
+	return n, err
+}
+
+// ParseExact is Parse for amounts that a person sets: what is finer than a pico-dollar is refused with ErrTooFine.
+func ParseExact(text string) (Amount, error) {
+	n, cut, err := parse(text)
+	if err == nil && strings.Trim(cut, "0") != "" {
+		return 0, fmt.Errorf("parse amount %q: %w", clip(text), ErrTooFine)
 	}
-	n, err := scale(digits, exponent+decimals)
+	return n, err
+}
+
+// parse also returns the digits that were rounded away.
+func parse(text string) (n Amount, cut string, err error) {
+	digits, exponent, negative, err := scan(text)
+	if err == nil {
+		n, cut, err = scale(digits, exponent+decimals)
+	}
 	if err != nil {
-		return 0, fmt.Errorf("parse amount %q: %w", clip(text), err)
+		return 0, "", fmt.Errorf("parse amount %q: %w", clip(text), err)
 	}
 	if negative {
 		n = -n
 	}
-	return n, nil
+	return n, cut, nil
 }
 
 // scan splits a JSON number into its significant digits and the power of ten of the last one.
@@ -95,34 +112,33 @@ func isDigits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// scale returns digits × 10^power, rounding half to even where power cuts digits off.
-func scale(digits string, power int) (Amount, error) {
+// scale returns digits × 10^power, rounding half to even where power cuts digits off, and the digits cut off.
+func scale(digits string, power int) (n Amount, cut string, err error) {
 	if digits == "" {
-		return 0, nil
+		return 0, "", nil
 	}
-	cut := ""
 	if power < 0 {
 		keep := max(len(digits)+power, 0)
 		if len(digits)+power < 0 {
-			return 0, nil // less than a tenth of a pico-dollar
+			return 0, digits, nil // less than a tenth of a pico-dollar
 		}
 		digits, cut = digits[:keep], digits[keep:]
 		power = 0
 	}
 	if len(digits)+power > 19 {
-		return 0, ErrRange
+		return 0, "", ErrRange
 	}
-	var n uint64
+	var sum uint64
 	for _, c := range digits + strings.Repeat("0", power) {
-		n = n*10 + uint64(c-'0')
+		sum = sum*10 + uint64(c-'0')
 	}
-	if roundsUp(n, cut) {
-		n++
+	if roundsUp(sum, cut) {
+		sum++
 	}
-	if n > math.MaxInt64 {
-		return 0, ErrRange
+	if sum > math.MaxInt64 {
+		return 0, "", ErrRange
 	}
-	return Amount(n), nil
+	return Amount(sum), cut, nil
 }
 
 // roundsUp applies half-to-even to the digits that were cut off after n.
@@ -159,9 +175,9 @@ func (a Amount) String() string {
 // MarshalText makes amounts strings in JSON, since a JavaScript number cannot hold them.
 func (a Amount) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
-// UnmarshalText reads what MarshalText writes, and any decimal number.
+// UnmarshalText reads what MarshalText writes, and any decimal number that is as exact.
 func (a *Amount) UnmarshalText(text []byte) (err error) {
-	*a, err = Parse(string(text))
+	*a, err = ParseExact(string(text))
 	return err
 }
 

@@ -35,6 +35,28 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestParseExact refuses what Parse rounds.
+func TestParseExact(t *testing.T) {
+	for text, want := range map[string]string{"0.000000000001": "0.000000000001", "1e-12": "0.000000000001", "49.90": "49.9",
+		"0.00000000000100": "0.000000000001", "0": "0", "0e-99": "0", "500": "500"} {
+		if got, err := money.ParseExact(text); err != nil || got.String() != want {
+			t.Errorf("ParseExact(%q) = %v, %v; want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"1e-13", "0.0000000000001", "0.0000000000015", "5e-100", "1.0000000000001"} {
+		if got, err := money.ParseExact(text); !errors.Is(err, money.ErrTooFine) {
+			t.Errorf("ParseExact(%q) = %v, %v", text, got, err)
+		}
+		var a money.Amount
+		if err := json.Unmarshal([]byte(`"`+text+`"`), &a); !errors.Is(err, money.ErrTooFine) {
+			t.Errorf("unmarshalled %q as %v, %v", text, a, err)
+		}
+	}
+	if _, err := money.ParseExact("x"); err == nil || errors.Is(err, money.ErrTooFine) {
+		t.Errorf("%v", err)
+	}
+}
+
 // FuzzParse compares with exact rationals: whatever we accept is the true number within half a pico-dollar.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"1", "7.1e-05", "0.00012000000000000002", "-3.5E2", "1e", "1e-", "1e-13", "1e+-1"} {

@@ -12,16 +12,35 @@ import (
 	"time"
 )
 
+// Limits are how long an upstream may take. Every call ends by one of them, whatever upstream does.
+type Limits struct {
+	Headers time.Duration // until it begins to answer: a model may think
+	Silence time.Duration // without a byte
+	Thought time.Duration // without a part of the answer, with comments that only keep the connection open
+	Whole   time.Duration // for all of an answer
+	Tail    time.Duration // after the part with the usage, when only the end is missing
+	Lookup  time.Duration // for a question about a key, the models or a generation
+}
+
+// DefaultLimits are those of a real upstream.
+func DefaultLimits() Limits {
+	return Limits{Headers: 10 * time.Minute, Silence: 3 * time.Minute, Thought: 15 * time.Minute, Whole: time.Hour,
+		Tail: 10 * time.Second, Lookup: 30 * time.Second}
+}
+
+// Over returns the limits divided by n, for tests.
+func (l Limits) Over(n int64) Limits {
+	d := time.Duration(n)
+	return Limits{l.Headers / d, l.Silence / d, l.Thought / d, l.Whole / d, l.Tail / d, l.Lookup / d}
+}
+
 // Client sends chat completions.
 type Client struct{ http *http.Client }
 
-// headerTimeout is how long a model may think before it begins to answer.
-const headerTimeout = 10 * time.Minute
-
-// NewClient returns a client that sends over the transport, which becomes its own. It never follows a redirect, which
-// would carry the key away.
-func NewClient(transport *http.Transport) *Client {
-	transport.ResponseHeaderTimeout = headerTimeout
+// NewClient returns a client that sends over the transport, which becomes its own, and waits for the beginning of an
+// answer no longer than headers. It never follows a redirect, which would carry the key away.
+func NewClient(transport *http.Transport, headers time.Duration) *Client {
+	transport.ResponseHeaderTimeout = headers
 	transport.DisableCompression = true // a stream must not wait for a compressor's block
 	return &Client{&http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -54,6 +73,7 @@ func (c *Client) Post(ctx context.Context, baseURL, key string, body []byte) (r 
 	req.GetBody = nil // never sent twice by itself: the second could be paid for too
 	req.Header.Set("Authorization", "Bearer "+key)
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept-Encoding", "identity") // without it any would do
 	req.Header.Set("X-OpenRouter-Title", "mAI")
 	resp, err := c.http.Do(req) //nolint:bodyclose // the caller closes Response.Body
 	if err != nil {
@@ -62,43 +82,57 @@ func (c *Client) Post(ctx context.Context, baseURL, key string, body []byte) (r 
 	return &Response{resp.StatusCode, resp.Header, resp.Header.Get("X-Generation-Id"), resp.Body}, true, nil
 }
 
-// ErrStalled is returned by a stalled stream: nothing, not even a comment, came for the allowed time.
-var ErrStalled = errors.New("the stream stalled")
+// ErrStalled is returned by a stalled answer: nothing of it came for the allowed time.
+var ErrStalled = errors.New("the answer stalled")
 
-// IdleReader ends a body that sends nothing for too long.
-type IdleReader struct {
+// ErrEndless is returned by an answer that goes on for longer than any may take.
+var ErrEndless = errors.New("the answer does not end")
+
+// TimedBody ends a body that keeps a limit waiting, by closing it under the pending read.
+type TimedBody struct {
 	body    io.ReadCloser
-	timer   *time.Timer
-	allowed atomic.Int64
-	stalled atomic.Bool
+	limits  Limits
+	silence *time.Timer
+	thought *time.Timer
+	whole   *time.Timer
+	failed  atomic.Pointer[error] // why it was ended
 }
 
-// NewIdleReader allows the given time between two reads that bring something. Close it.
-func NewIdleReader(body io.ReadCloser, allowed time.Duration) *IdleReader {
-	r := &IdleReader{body: body}
-	r.allowed.Store(int64(allowed))
-	r.timer = time.AfterFunc(allowed, func() {
-		r.stalled.Store(true)
-		_ = body.Close() // makes the pending read return; what it says is replaced by ErrStalled
-	})
-	return r
+// NewTimedBody holds a body to limits. Close it.
+func NewTimedBody(body io.ReadCloser, limits Limits) *TimedBody {
+	b := &TimedBody{body: body, limits: limits}
+	end := func(cause error) func() {
+		return func() {
+			b.failed.CompareAndSwap(nil, &cause)
+			_ = body.Close() // makes the pending read return; what it says is replaced by the cause
+		}
+	}
+	b.silence = time.AfterFunc(limits.Silence, end(ErrStalled))
+	b.thought = time.AfterFunc(limits.Thought, end(ErrStalled))
+	b.whole = time.AfterFunc(limits.Whole, end(ErrEndless))
+	return b
 }
 
-// Allow changes the time, from the next read on.
-func (r *IdleReader) Allow(allowed time.Duration) { r.allowed.Store(int64(allowed)) }
+// Part tells that a part of the answer came, and not only bytes.
+func (b *TimedBody) Part() { b.thought.Reset(b.limits.Thought) }
+
+// Tail tells that only the end is missing.
+func (b *TimedBody) Tail() { b.whole.Reset(b.limits.Tail) }
 
 // Read reads from the body.
-func (r *IdleReader) Read(p []byte) (int, error) {
-	r.timer.Reset(time.Duration(r.allowed.Load()))
-	n, err := r.body.Read(p)
-	if err != nil && r.stalled.Load() {
-		err = ErrStalled
+func (b *TimedBody) Read(p []byte) (int, error) {
+	b.silence.Reset(b.limits.Silence)
+	n, err := b.body.Read(p)
+	if failed := b.failed.Load(); err != nil && failed != nil {
+		err = *failed
 	}
 	return n, err
 }
 
 // Close closes the body.
-func (r *IdleReader) Close() error {
-	r.timer.Stop()
-	return r.body.Close()
+func (b *TimedBody) Close() error {
+	for _, t := range []*time.Timer{b.silence, b.thought, b.whole} {
+		t.Stop()
+	}
+	return b.body.Close()
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -22,7 +21,7 @@ const key = "sk-or-v1-test"
 
 func newClient(t *testing.T) *openai.Client {
 	t.Helper()
-	c := openai.NewClient(outbound.Transport(true))
+	c := openai.NewClient(outbound.Transport(true), time.Minute)
 	t.Cleanup(c.Close)
 	return c
 }
@@ -33,7 +32,7 @@ func TestPost(t *testing.T) {
 		if err != nil || string(body) != `{"a":1}` || r.URL.Path != "/api/v1/chat/completions" || r.Method != http.MethodPost {
 			t.Errorf("%s %s with %q, %v", r.Method, r.URL.Path, body, err)
 		}
-		for name, want := range map[string]string{"Authorization": "Bearer " + key, "Content-Type": "application/json", "Accept-Encoding": ""} {
+		for name, want := range map[string]string{"Authorization": "Bearer " + key, "Content-Type": "application/json", "Accept-Encoding": "identity"} {
 			if got := r.Header.Get(name); got != want {
 				t.Errorf("%s is %q", name, got)
 			}
@@ -177,62 +176,86 @@ func TestCancelledAfterSending(t *testing.T) {
 	}
 }
 
-func TestIdleReaderStalls(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		body, upstream := io.Pipe()
-		r := openai.NewIdleReader(body, 3*time.Minute)
-		defer func() { _ = r.Close() }()
-		go func() { // every piece comes just in time, then nothing
-			for range 5 {
-				time.Sleep(3*time.Minute - time.Second)
-				_, _ = io.WriteString(upstream, ": still thinking\n")
-			}
-		}()
-		began := time.Now()
-		text, err := io.ReadAll(r)
-		if !errors.Is(err, openai.ErrStalled) || strings.Count(string(text), "\n") != 5 {
-			t.Errorf("read %q, %v", text, err)
-		}
-		if took, want := time.Since(began), 5*(3*time.Minute-time.Second)+3*time.Minute; took != want {
-			t.Errorf("it took %v, want %v", took, want)
-		}
-	})
+// TestHeadersTimeout is an upstream that takes the request and never begins to answer: it may have been paid for.
+func TestHeadersTimeout(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // a server sees a client leave only after the body
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	c := openai.NewClient(outbound.Transport(true), 50*time.Millisecond)
+	defer c.Close()
+	_, sent, err := c.Post(t.Context(), server.URL, key, []byte(`{}`))
+	if timeout, ok := errors.AsType[net.Error](err); !ok || !timeout.Timeout() || !sent {
+		t.Errorf("%v %v", sent, err)
+	}
 }
 
-func TestIdleReaderAllowsLess(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		body, upstream := io.Pipe()
-		r := openai.NewIdleReader(body, 3*time.Minute)
-		defer func() { _ = r.Close() }()
-		go func() { _, _ = io.WriteString(upstream, "usage") }()
-		p := make([]byte, 100)
-		if n, err := r.Read(p); err != nil || string(p[:n]) != "usage" {
-			t.Fatalf("%q, %v", p[:n], err)
-		}
-		r.Allow(10 * time.Second)
-		began := time.Now()
-		if _, err := r.Read(p); !errors.Is(err, openai.ErrStalled) || time.Since(began) != 10*time.Second {
-			t.Errorf("%v after %v", err, time.Since(began))
-		}
-	})
+// TestTimedBody ends an answer by the limit that it breaks, and by no other.
+func TestTimedBody(t *testing.T) {
+	limits := openai.DefaultLimits()
+	for name, c := range map[string]struct {
+		every time.Duration // between two pieces
+		part  bool          // each is a part of the answer
+		tail  bool          // the usage has come
+		want  error
+		took  time.Duration
+	}{
+		"silence":                     {limits.Silence + time.Second, true, false, openai.ErrStalled, limits.Silence},
+		"comments only":               {limits.Silence - time.Second, false, false, openai.ErrStalled, limits.Thought},
+		"parts for ever":              {limits.Silence - time.Second, true, false, openai.ErrEndless, limits.Whole},
+		"comments after the usage":    {time.Second, false, true, openai.ErrEndless, limits.Tail},
+		"nothing after the usage":     {time.Hour, false, true, openai.ErrEndless, limits.Tail},
+		"a part a second for an hour": {time.Second, true, false, openai.ErrEndless, limits.Whole},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				body, upstream := io.Pipe()
+				b := openai.NewTimedBody(body, limits)
+				go func() {
+					for err := error(nil); err == nil; {
+						time.Sleep(c.every)
+						_, err = io.WriteString(upstream, ": x\n")
+					}
+				}()
+				began := time.Now()
+				if c.tail {
+					b.Tail()
+				}
+				var err error
+				for err == nil {
+					if _, err = b.Read(make([]byte, 100)); err == nil && c.part {
+						b.Part()
+					}
+				}
+				if took := time.Since(began); !errors.Is(err, c.want) || took != c.took {
+					t.Errorf("%v after %v, want %v after %v", err, took, c.want, c.took)
+				}
+				if err := errors.Join(b.Close(), upstream.Close()); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(2 * time.Hour) // the writer ends
+			})
+		})
+	}
 }
 
-// TestIdleReaderKeepsOtherErrors does not blame a stall for an end or a break.
-func TestIdleReaderKeepsOtherErrors(t *testing.T) {
+// TestTimedBodyKeepsOtherErrors does not blame a stall for an end or a break.
+func TestTimedBodyKeepsOtherErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, want := range []error{io.EOF, io.ErrUnexpectedEOF} {
 			body, upstream := io.Pipe()
-			r := openai.NewIdleReader(body, time.Minute)
+			b := openai.NewTimedBody(body, openai.DefaultLimits())
 			go func() { _ = upstream.CloseWithError(want) }()
-			if _, err := r.Read(make([]byte, 1)); !errors.Is(err, want) {
+			if _, err := b.Read(make([]byte, 1)); !errors.Is(err, want) {
 				t.Errorf("%v, want %v", err, want)
 			}
-			if err := r.Close(); err != nil {
+			if err := b.Close(); err != nil {
 				t.Error(err)
 			}
-			time.Sleep(2 * time.Minute) // a closed reader does not stall later
-			if _, err := r.Read(make([]byte, 1)); errors.Is(err, openai.ErrStalled) {
-				t.Error("stalled after it was closed")
+			time.Sleep(2 * time.Hour) // a closed body does not stall later
+			if _, err := b.Read(make([]byte, 1)); errors.Is(err, openai.ErrStalled) || errors.Is(err, openai.ErrEndless) {
+				t.Error("ended after it was closed")
 			}
 		}
 	})

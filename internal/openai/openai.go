@@ -5,6 +5,7 @@
 package openai
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,6 +74,7 @@ func ParseReply(data []byte) (Reply, error) {
 		Reply
 		Choices []choice `json:"choices"`
 	}
+	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
 	if err := json.Unmarshal(data, &wire); err != nil {
 		return Reply{}, fmt.Errorf("parse reply: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"math/big"
 	"reflect"
 	"slices"
 	"strings"
@@ -77,6 +78,32 @@ func TestParseReply(t *testing.T) {
 			t.Errorf("%q was read as %+v", data, r)
 		}
 	}
+}
+
+// FuzzReply reads whatever an upstream may send: it never panics, and a cost that is read is the number that stands there.
+func FuzzReply(f *testing.F) {
+	for _, cost := range []string{"0.018421", `"0.018421"`, "7.1e-05", "-0", "-0.5", "1e300", "null", "{}", "true", "00", "1E+2", `"1"`} {
+		f.Add([]byte(`{"id":"gen-1","choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":1,"cost":` + cost + `}}`))
+	}
+	f.Add([]byte("\uFEFF{\"error\":{\"code\":502}}"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := openai.ParseReply(data)
+		if err != nil || r.Usage == nil {
+			return
+		}
+		amount, raw, err := r.Usage.Amount()
+		if err != nil {
+			return
+		}
+		want, ok := new(big.Rat).SetString(raw)
+		if exact, _ := new(big.Rat).SetString(amount.String()); ok && want.Sub(want, exact).Abs(want).Cmp(big.NewRat(1, 2_000_000_000_000)) > 0 {
+			t.Fatalf("%s was read as %s", r.Usage.Cost, amount)
+		}
+		charged, err := r.WithCharge(amount)
+		if err != nil || !json.Valid(charged) {
+			t.Fatalf("%q with a charge is %q, %v", data, charged, err)
+		}
+	})
 }
 
 func TestUsageAmount(t *testing.T) {

@@ -8,17 +8,25 @@ import (
 )
 
 // maxEvent bounds one server-sent event. Images in base64 are the largest that occur.
-const maxEvent = 32 << 20
+const maxEvent = 4 << 20
 
-// errEventTooLarge ends a stream whose event does not fit in memory that we are ready to spend.
-var errEventTooLarge = errors.New("server-sent event is too large")
+// ErrTooLarge ends an answer that does not fit into the memory that we are ready to spend.
+var ErrTooLarge = errors.New("the answer is too large")
 
-// EventReader reads the data of server-sent events. It skips comments and fields other than data, joins the lines of
-// one event, and takes LF and CRLF alike.
-type EventReader struct{ lines *bufio.Reader }
+// byteOrderMark may stand before a text, and means nothing in UTF-8.
+const byteOrderMark = "\uFEFF"
+
+// EventReader reads the data of server-sent events. It skips comments, fields other than data and a byte order mark at
+// the beginning, joins the lines of one event, and takes LF and CRLF alike.
+type EventReader struct {
+	lines *bufio.Reader
+	begun bool
+}
 
 // NewEventReader reads events from r.
-func NewEventReader(r io.Reader) *EventReader { return &EventReader{bufio.NewReaderSize(r, 16<<10)} }
+func NewEventReader(r io.Reader) *EventReader {
+	return &EventReader{lines: bufio.NewReaderSize(r, 16<<10)}
+}
 
 // Next returns the data of the next event that has any. It returns io.EOF at the end of the stream; data of an event
 // that the stream's end cut off is dropped, as the standard says.
@@ -29,6 +37,9 @@ func (e *EventReader) Next() ([]byte, error) {
 		line, err := e.line(maxEvent - len(data))
 		if err != nil {
 			return nil, err
+		}
+		if !e.begun {
+			e.begun, line = true, bytes.TrimPrefix(line, []byte(byteOrderMark))
 		}
 		if len(line) == 0 {
 			if found {
@@ -54,7 +65,7 @@ func (e *EventReader) line(limit int) ([]byte, error) {
 	for {
 		part, err := e.lines.ReadSlice('\n')
 		if len(long)+len(part) > limit {
-			return nil, errEventTooLarge
+			return nil, ErrTooLarge
 		}
 		if err == nil && long == nil {
 			return trimEnd(part), nil

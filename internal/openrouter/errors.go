@@ -55,6 +55,8 @@ type APIError struct {
 	LimitSource string
 	// Raw is the beginning of the reply, with anything that looks like a key removed.
 	Raw string
+	// Spoken is true for an error in OpenRouter's own form, and false for the page of a gateway in front of it.
+	Spoken bool
 
 	flagged bool
 }
@@ -93,6 +95,7 @@ func ParseError(status int, header http.Header, body []byte) *APIError {
 	}
 	var object errorObject
 	if json.Unmarshal(body, &reply) == nil && len(reply.Error) > 0 {
+		e.Spoken = true
 		if reply.Error[0] == '"' {
 			_ = json.Unmarshal(reply.Error, &object.Message) // it is a string
 		} else {

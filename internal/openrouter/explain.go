@@ -56,7 +56,7 @@ func (e *APIError) explain(cause error) *fault.Error {
 		return e.keyLimit(cause)
 	case ClassBusy:
 		return fault.Wrap(fault.UpstreamBusy, cause,
-			"Requests that are running now use up what the OpenRouter account may spend at once. Wait a moment and try again.")
+			"Requests that are running now use up what the OpenRouter account may spend at once. Wait a moment and try again.").After(e.RetryAfter)
 	case ClassPolicy:
 		return fault.Wrap(fault.Policy, cause,
 			"The data policy of this workspace rules out every provider of this model. Choose another model.").
@@ -67,13 +67,13 @@ func (e *APIError) explain(cause error) *fault.Error {
 	case ClassModeration:
 		return fault.Wrap(fault.Upstream, cause, "The model's provider refused the content of this message. Rephrase it or choose another model.")
 	case ClassRateLimited:
-		return fault.Wrap(fault.Unavailable, cause, "Too many requests are running for this model at OpenRouter. Wait a moment and try again.")
+		return fault.Wrap(fault.Unavailable, cause, "Too many requests are running for this model at OpenRouter. Wait a moment and try again.").After(e.RetryAfter)
 	case ClassTooLong:
 		return fault.Wrap(fault.Invalid, cause, "This is too long for the model. Shorten it, start a new chat or choose a model with a larger context.")
 	case ClassNotFound:
 		return fault.Wrap(fault.Upstream, cause, "OpenRouter cannot serve this model at the listed price just now. Choose another model or try again later.")
 	case ClassUnavailable:
-		return fault.Wrap(fault.Unavailable, cause, "The model is not available just now. Try again or choose another model.")
+		return fault.Wrap(fault.Unavailable, cause, "The model is not available just now. Try again or choose another model.").After(e.RetryAfter)
 	}
 	if e.Message == "" {
 		return fault.Wrap(fault.Upstream, cause, "OpenRouter refused the request (status %d). Choose another model or change the message.", e.Status)

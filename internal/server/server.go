@@ -4,6 +4,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -45,6 +46,9 @@ type Options struct {
 	Locale   string
 	Trusted  []netip.Prefix // proxies that are believed about encryption and addresses
 	Demo     *Login         // shown on the sign-in page of a demo; nil otherwise
+
+	Now           func() time.Time // the wall clock; nil means time.Now
+	SlowestReader time.Duration    // how long a reader of events may take to accept one; 0 means webapp.SlowestReader
 }
 
 // Login is a way to sign in to a demo.
@@ -79,6 +83,10 @@ const (
 
 // New returns a server of the given parts.
 func New(o Options) (*Server, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	o.SlowestReader = cmp.Or(o.SlowestReader, webapp.SlowestReader)
 	s := &Server{Options: o}
 	ui, err := webapp.NewUI(o.UI, o.Log)
 	if err != nil {

@@ -48,7 +48,7 @@ func addStream[I any](s *Server, api huma.API, path, summary string, open func(c
 
 // serveEvents writes what the producer sends. Only this goroutine writes to the connection.
 func (s *Server) serveEvents(ctx context.Context, c caller, produce producer) error {
-	out, err := webapp.NewEvents(c.w)
+	out, err := webapp.NewEvents(c.w, s.SlowestReader)
 	if err != nil {
 		return err
 	}

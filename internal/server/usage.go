@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/csv"
+	"errors"
 	"net/http"
 	"reflect"
 	"slices"
@@ -161,7 +162,10 @@ func (s *Server) usageRoutes(api huma.API) {
 func (s *Server) setBudget(ctx context.Context, _ caller, in *budgetInput) (*body[budgetReply], error) {
 	var limit *money.Amount
 	if in.Body.Limit != nil {
-		amount, err := money.Parse(*in.Body.Limit)
+		amount, err := money.ParseExact(*in.Body.Limit)
+		if errors.Is(err, money.ErrTooFine) {
+			return nil, fault.Wrap(fault.Invalid, err, "A budget has at most 12 decimals. Round it.")
+		}
 		if err != nil {
 			return nil, fault.Wrap(fault.Invalid, err, "A budget is an amount in USD such as 500 or 49.90.")
 		}
@@ -174,7 +178,7 @@ func (s *Server) setBudget(ctx context.Context, _ caller, in *budgetInput) (*bod
 }
 
 func (s *Server) summary(ctx context.Context, _ caller, in *monthInput) (*body[summaryReply], error) {
-	now := time.Now().UTC()
+	now := s.Now().UTC()
 	month := in.Month
 	if month == "" {
 		month = ledger.Period(now)

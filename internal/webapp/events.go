@@ -12,18 +12,21 @@ import (
 // for a minute or so.
 const HeartbeatEvery = 15 * time.Second
 
-// slowest is how long a reader may take to accept one event before it is cut off. It comes back and resynchronises.
-const slowest = 15 * time.Second
+// SlowestReader is how long a reader should be allowed to take to accept one event before it is cut off. It comes back
+// and resynchronises.
+const SlowestReader = 15 * time.Second
 
 // Events is a stream of server-sent events. Only the goroutine of the handler may use it.
 type Events struct {
-	w  http.ResponseWriter
-	rc *http.ResponseController
+	w       http.ResponseWriter
+	rc      *http.ResponseController
+	slowest time.Duration
 }
 
-// NewEvents begins the reply with a stream of events. Errors found before that can still be replied as usual.
-func NewEvents(w http.ResponseWriter) (*Events, error) {
-	e := &Events{w: w, rc: http.NewResponseController(w)}
+// NewEvents begins the reply with a stream of events, each of which the reader has to accept within slowest. Errors
+// found before that can still be replied as usual.
+func NewEvents(w http.ResponseWriter, slowest time.Duration) (*Events, error) {
+	e := &Events{w: w, rc: http.NewResponseController(w), slowest: slowest}
 	if err := e.rc.SetWriteDeadline(time.Time{}); err != nil {
 		return nil, fmt.Errorf("this connection cannot carry an event stream: %w", err)
 	}
@@ -65,7 +68,7 @@ func (e *Events) Send(event, id string, data any) error {
 func (e *Events) Heartbeat() error { return e.write(":\n\n") }
 
 func (e *Events) write(text string) error {
-	err := e.rc.SetWriteDeadline(time.Now().Add(slowest))
+	err := e.rc.SetWriteDeadline(time.Now().Add(e.slowest))
 	if err == nil {
 		_, err = e.w.Write([]byte(text))
 	}

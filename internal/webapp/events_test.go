@@ -15,7 +15,7 @@ import (
 
 func TestEvents(t *testing.T) {
 	h := webapp.Serve(quiet(), func(w http.ResponseWriter, _ *http.Request) error {
-		events, err := webapp.NewEvents(w)
+		events, err := webapp.NewEvents(w, webapp.SlowestReader)
 		if err != nil {
 			return err
 		}
@@ -62,7 +62,7 @@ func TestStuckReaderIsCutOff(t *testing.T) {
 		ended := make(chan error, 1)
 		var stuck time.Time
 		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			events, err := webapp.NewEvents(w)
+			events, err := webapp.NewEvents(w, webapp.SlowestReader)
 			for err == nil {
 				time.Sleep(time.Minute) // longer than a reader may take: a quiet stream must live
 				stuck = time.Now()

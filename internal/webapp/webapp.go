@@ -4,12 +4,16 @@
 package webapp
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"strconv"
+	"time"
 
 	"mai/internal/fault"
 )
@@ -31,6 +35,8 @@ type Problem struct {
 	Detail string     `json:"detail"` // a sentence for the person
 	Status int        `json:"status"` // the HTTP status
 	Code   fault.Kind `json:"code"`   // stable, for programs
+
+	wait time.Duration // before trying again
 }
 
 // Error returns the sentence for the person.
@@ -38,6 +44,18 @@ func (p *Problem) Error() string { return p.Detail }
 
 // GetStatus returns the HTTP status, under the name by which huma asks an error for it.
 func (p *Problem) GetStatus() int { return p.Status }
+
+// defaultWait is what a program is told to wait when nobody knows how long.
+const defaultWait = 10 * time.Second
+
+// GetHeaders returns Retry-After for what may work later, in whole seconds. Huma asks an error for it under this name.
+func (p *Problem) GetHeaders() http.Header {
+	if p.Status != http.StatusTooManyRequests && p.Status != http.StatusServiceUnavailable {
+		return nil
+	}
+	wait := cmp.Or(p.wait, defaultWait)
+	return http.Header{"Retry-After": {strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)}}
+}
 
 // statusGone is for our own log: nobody reads a reply to a request that was cancelled. The number is nginx's.
 const statusGone = 499
@@ -49,7 +67,11 @@ func NewProblem(err error) *Problem {
 		return &Problem{Detail: detail, Status: http.StatusRequestEntityTooLarge, Code: fault.Invalid}
 	}
 	kind := fault.KindOf(err)
-	return &Problem{Detail: fault.Message(err), Status: Status(kind), Code: kind}
+	p := &Problem{Detail: fault.Message(err), Status: Status(kind), Code: kind}
+	if told, ok := errors.AsType[*fault.Error](err); ok {
+		p.wait = told.Wait
+	}
+	return p
 }
 
 // Status returns the HTTP status of a kind of fault.
@@ -111,6 +133,7 @@ func writeProblem(w http.ResponseWriter, p *Problem) {
 	h.Del("Content-Encoding")
 	h.Del("ETag")
 	h.Set("Cache-Control", "no-store")
+	maps.Copy(h, p.GetHeaders())
 	_ = WriteJSON(w, p.Status, p) // fails only when the reader has gone
 }
 

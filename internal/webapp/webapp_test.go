@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"mai/internal/fault"
 	"mai/internal/webapp"
@@ -87,6 +88,21 @@ func TestErrorsBecomeReplies(t *testing.T) {
 				t.Errorf("the operator is told %q", log.String())
 			}
 		})
+	}
+}
+
+// TestRetryAfter tells programs when to come back: what is known, in whole seconds, or else a little later.
+func TestRetryAfter(t *testing.T) {
+	for want, err := range map[string]error{
+		"10": fault.New(fault.Unavailable, "Told."),
+		"2":  fault.New(fault.TooMany, "Told.").After(1500 * time.Millisecond),
+		"60": fmt.Errorf("deep: %w", fault.New(fault.Unavailable, "Told.").After(time.Minute)),
+		"":   fault.New(fault.OverBudget, "Told.").After(time.Minute), // waiting does not help soon
+	} {
+		h := webapp.Serve(slog.New(slog.DiscardHandler), func(http.ResponseWriter, *http.Request) error { return err })
+		if res, _ := do(t, h, "GET", "/", "", nil); res.Header.Get("Retry-After") != want {
+			t.Errorf("%v: Retry-After is %q, want %q", err, res.Header.Get("Retry-After"), want)
+		}
 	}
 }
 
