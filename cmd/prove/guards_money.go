@@ -18,7 +18,7 @@ func moneyGuards() []guard {
 		},
 		{
 			name: "patience", protects: "OpenRouter is asked again when it does not know a generation yet",
-			file: "internal/meter/lookup.go", find: "case now.Sub(in.SentAt) > giveUpAfter:", replace: "case now.After(in.SentAt):",
+			file: "internal/meter/lookup.go", find: "case now.Sub(in.SentAt) > giveUpAfter && in.Looks >= leastLooks:", replace: "case now.After(in.SentAt):",
 			prove: meeting("no_usage"), column: inUnknown,
 		},
 		{

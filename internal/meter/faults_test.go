@@ -39,7 +39,7 @@ func faultRows() []faultRow {
 
 		both(named("html_502"), ending{ledger.Unknown, ledger.Unknown, fault.Unavailable}),
 		both(named("moderation"), free(fault.Upstream)),
-		both(named("in_flight_budget"), free(fault.Unavailable)),
+		both(named("in_flight_budget"), free(fault.UpstreamBusy)),
 		both(`{"fault": "status:429", "retry_after": "1000000000"}`, free(fault.Unavailable)),
 		both(named("status_billed:500"), found(fault.Unavailable)),
 		both(named("status_billed:400"), found(fault.Upstream)),
@@ -76,7 +76,7 @@ func faultRows() []faultRow {
 		both(`{"fault": "no_usage", "generation_404_ms": 200, "generation_status": 500}`, found("")),
 		both(`{"fault": "no_usage", "generation_404_ms": 200, "generation_status": 429}`, found("")),
 	}
-	for status, kind := range map[int]fault.Kind{400: fault.Upstream, 401: fault.Upstream, 402: fault.UpstreamCredits, 403: fault.UpstreamLimit,
+	for status, kind := range map[int]fault.Kind{400: fault.Upstream, 401: fault.UpstreamKey, 402: fault.UpstreamCredits, 403: fault.UpstreamLimit,
 		404: fault.Upstream, 408: fault.Unavailable, 413: fault.Invalid, 422: fault.Upstream, 429: fault.Unavailable, 500: fault.Unavailable,
 		502: fault.Unavailable, 503: fault.Unavailable, 524: fault.Unavailable, 529: fault.Unavailable} {
 		rows = append(rows, both(named(fmt.Sprintf("status:%d", status)), free(kind)))
