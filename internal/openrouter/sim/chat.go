@@ -98,14 +98,21 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 // begin puts an admitted request on the bill and sends what all replies begin with. It answers false when a fault was
 // the whole reply.
 func (s *Server) begin(w http.ResponseWriter, g *generation) bool {
-	if g.fault.html {
-		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
-		w.WriteHeader(http.StatusBadGateway)
-		_, _ = io.WriteString(w, "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>\n")
+	if g.fault.redirect {
+		w.Header().Set("Location", g.directive.Location)
+		w.WriteHeader(http.StatusTemporaryRedirect)
 		return false
 	}
 	if err := s.accept(g); err != nil {
 		writeError(w, apiError{status: 500, message: err.Error()})
+		return false
+	}
+	if g.fault.html {
+		s.finish(g, "dropped", g.tokens)
+		title := fmt.Sprintf("%d %s", g.fault.status, http.StatusText(g.fault.status))
+		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+		w.WriteHeader(g.fault.status)
+		_, _ = fmt.Fprintf(w, "<html><head><title>%s</title></head><body><center><h1>%[1]s</h1></center></body></html>\n", title)
 		return false
 	}
 	if !g.fault.noHeader {

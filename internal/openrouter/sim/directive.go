@@ -39,6 +39,10 @@ type Directive struct {
 	Generation404MS *int `json:"generation_404_ms"`
 	// GenerationStatus is what /generation answers in that time instead of 404.
 	GenerationStatus int `json:"generation_status"`
+	// Generation is another wrong answer in that time: malformed, html, other (another id), no_cost, negative or huge.
+	Generation string `json:"generation"`
+	// GenerationCost is raw JSON for total_cost of /generation alone; the bill and the usage keep the true cost.
+	GenerationCost json.RawMessage `json:"generation_cost"`
 	// NonStopping overrides whether the provider goes on, and bills all, after the client has gone.
 	NonStopping *bool `json:"non_stopping"`
 	// ToolCalls are functions the model calls instead of answering, or after Answer.
@@ -62,6 +66,8 @@ type Directive struct {
 	Down []string `json:"down"`
 	// RetryAfter is the literal Retry-After header of a status fault.
 	RetryAfter string `json:"retry_after"`
+	// Location is where the fault redirect points.
+	Location string `json:"location"`
 	// Fault is one name of faultNamed: what goes wrong.
 	Fault string `json:"fault"`
 }
@@ -70,7 +76,8 @@ type Directive struct {
 type fault struct {
 	status       int  // answer with this error; there is no generation
 	billedStatus int  // answer with this error, X-Generation-Id and a bill
-	html         bool // the status comes as a proxy's HTML page
+	html         bool // the status comes as the HTML page of a gateway that gave up waiting: the answer is billed
+	redirect     bool // go to Directive.Location; there is no generation
 	moderation   bool // the 403 of a refused content
 	inFlight     bool // the 402 that passes by itself
 	dropBefore   bool // cut the connection before the headers
@@ -84,6 +91,7 @@ type fault struct {
 	noHeader     bool // no X-Generation-Id: the id is in the body only
 	wireCost     string
 	stall        time.Duration // a pause in the middle
+	broken
 }
 
 // faultNamed gives the switches of a fault name; the part after a colon is its number.
@@ -100,7 +108,9 @@ func faultNamed(name string) (fault, error) {
 		"":                     {},
 		"status":               {status: number},
 		"status_billed":        {billedStatus: number},
+		"html":                 {status: number, html: true},
 		"html_502":             {status: 502, html: true},
+		"redirect":             {redirect: true},
 		"moderation":           {status: 403, moderation: true},
 		"in_flight_budget":     {status: 402, inFlight: true},
 		"drop_before_headers":  {dropBefore: true},
@@ -116,11 +126,21 @@ func faultNamed(name string) (fault, error) {
 		"cost_string":          {wireCost: `"%s"`},
 		"cost_negative":        {wireCost: "-%s"},
 		"cost_huge":            {wireCost: "1e300"},
+		"cost_minus_zero":      {wireCost: "-0"},
+		"bare_usage":           {wireCost: "none"},
 		"stall_ms":             {stall: time.Duration(number) * time.Millisecond},
+		"bom":                  {broken: broken{bom: true}},
+		"crlf":                 {broken: broken{crlf: true}},
+		"split":                {broken: broken{split: true}},
+		"drip_ms":              {broken: broken{split: true, drip: time.Duration(number) * time.Millisecond}},
+		"content_type":         {broken: broken{as: "text/html"}},
+	}
+	for trick := range tricks() {
+		known[trick] = fault{broken: broken{trick: trick}}
 	}
 	f, ok := known[base]
 	code := f.status + f.billedStatus
-	if !ok || strings.HasPrefix(base, "status") && (code < 400 || code > 599) {
+	if !ok || (strings.HasPrefix(base, "status") || base == "html") && (code < 400 || code > 599) {
 		return fault{}, fmt.Errorf("sim: unknown fault %q", name)
 	}
 	return f, nil

@@ -133,6 +133,8 @@ func (s *Server) showGeneration(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Unlock()
 	switch {
+	case early && g.directive.Generation != "" && g.state != "":
+		wrongGeneration(w, g.directive.Generation, id)
 	case early && g.directive.GenerationStatus != 0:
 		writeError(w, statusError(g.directive.GenerationStatus))
 	case missing || early:
@@ -144,6 +146,9 @@ func (s *Server) showGeneration(w http.ResponseWriter, r *http.Request) {
 
 func (g *generation) show() map[string]any {
 	cost := json.RawMessage(number(g.cost))
+	if g.directive.GenerationCost != nil {
+		cost = g.directive.GenerationCost
+	}
 	elapsed := g.ended.Sub(g.created).Milliseconds()
 	var user any
 	if g.user != "" {

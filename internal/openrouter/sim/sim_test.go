@@ -127,7 +127,11 @@ func TestFaults(t *testing.T) {
 	}
 	for name, check := range map[string]func(*testing.T, rig, reply){
 		`{"fault":"status:402"}`: nothing(402),
-		`{"fault":"html_502"}`:   nothing(502),
+		`{"fault":"html:524","cost":"0.5"}`: func(t *testing.T, r rig, got reply) {
+			if bill := r.sim.Bill(); got.status != 524 || !strings.HasPrefix(got.raw, "<html>") || got.header.Get("X-Generation-Id") != "" || bill[0].Cost != "0.5" {
+				t.Errorf("%+v, bill %+v", got, bill)
+			}
+		},
 		`{"fault":"moderation"}`: nothing(403),
 		`{"fault":"status:429","retry_after":"7"}`: func(t *testing.T, _ rig, got reply) {
 			if got.status != 429 || got.header.Get("Retry-After") != "7" {

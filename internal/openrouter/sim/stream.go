@@ -25,20 +25,24 @@ func (s *Server) usageShape(d Directive) string {
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, g *generation) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-cache")
-	out := events{w: w, control: http.NewResponseController(w)}
+	ctx, cancel := s.whileAsked(r)
+	defer cancel()
+	out := events{w: w, control: http.NewResponseController(w), ctx: ctx, broken: g.fault.broken}
 	// Close must not wait for a client that has stopped reading.
 	defer context.AfterFunc(s.stop, func() { _ = out.control.SetWriteDeadline(time.Unix(1, 0)) })()
+	g.fault.begin(w.Header())
 	w.WriteHeader(http.StatusOK)
 	out.flush()
 	if g.fault.dropAfter {
 		s.drop(g)
 	}
+	if s.playStream(ctx, &out, g) {
+		return
+	}
 	for range g.pace.comments {
 		out.text(": OPENROUTER PROCESSING\n\n")
 	}
 	out.flush()
-	ctx, cancel := s.whileAsked(r)
-	defer cancel()
 	wait(ctx, g.pace.first)
 	chunks := len(g.parts)
 	for i := 0; i <= chunks; i++ {
@@ -60,9 +64,26 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, g *generation) {
 			s.abort(g, i)
 			return
 		}
-		if i < chunks {
-			out.event(g.piece(i))
+		if i == chunks/2 && g.fault.trick == "stall_chunk" {
+			half := "data: " + string(marshal(g.chunk()))
+			out.text(half[:len(half)/2])
+			out.flush()
+			<-ctx.Done()
+			s.abort(g, i)
+			return
 		}
+		if i < chunks {
+			piece := g.piece(i)
+			if i >= chunks/2 && g.fault.trick == "two_ids" {
+				piece.ID = "gen-1-another"
+			}
+			out.event(piece)
+		}
+	}
+	if g.fault.trick == "reset" {
+		s.finish(g, "dropped", g.tokens)
+		out.reset()
+		return
 	}
 	out.event(g.chunk(g.finishing(g.finishReason)))
 	s.finish(g, "finished", g.tokens)
@@ -76,6 +97,9 @@ func (s *Server) conclude(out *events, g *generation) {
 		last = g.chunk(g.finishing(g.finishReason))
 	}
 	last.Usage = g.usage()
+	if g.fault.trick == "usage_model" {
+		last.Model = "openai/gpt-1-nobody-asked-for"
+	}
 	if g.wantsMetadata {
 		last.Metadata = g.metadata()
 	}
@@ -142,7 +166,17 @@ func (s *Server) plain(w http.ResponseWriter, r *http.Request, g *generation) {
 	if !g.fault.noUsage {
 		reply["usage"] = g.usage()
 	}
-	writeJSON(w, http.StatusOK, reply)
+	if g.fault.broken == (broken{}) {
+		writeJSON(w, http.StatusOK, reply)
+		return
+	}
+	out := events{w: w, control: http.NewResponseController(w), ctx: ctx, broken: g.fault.broken}
+	w.Header().Set("Content-Type", "application/json")
+	g.fault.begin(w.Header())
+	w.WriteHeader(http.StatusOK)
+	if body := string(marshal(reply)); !s.playPlain(ctx, &out, g, body) {
+		out.text(body)
+	}
 }
 
 // whileAsked ends when the client goes away or the simulator closes.
@@ -169,12 +203,15 @@ func wait(ctx context.Context, pause time.Duration) {
 type events struct {
 	w       io.Writer
 	control *http.ResponseController
+	ctx     context.Context
+	broken  // the state of what is wrong with the wire
+	turns   int
 	err     error
 }
 
 func (e *events) text(text string) {
 	if e.err == nil {
-		_, e.err = io.WriteString(e.w, text)
+		e.err = e.write(text)
 	}
 }
 

@@ -43,7 +43,7 @@ type usage struct {
 	PromptTokens     int             `json:"prompt_tokens"`
 	CompletionTokens int             `json:"completion_tokens"`
 	TotalTokens      int             `json:"total_tokens"`
-	Cost             json.RawMessage `json:"cost"`
+	Cost             json.RawMessage `json:"cost,omitempty"`
 	IsBYOK           bool            `json:"is_byok"`
 	PromptDetails    struct {
 		Cached     int `json:"cached_tokens"`
@@ -110,6 +110,9 @@ func (g *generation) usage() *usage {
 	u.Cost = json.RawMessage(cost)
 	if wire := g.fault.wireCost; wire != "" {
 		u.Cost = json.RawMessage(strings.Replace(wire, "%s", cost, 1))
+	}
+	if g.fault.wireCost == "none" {
+		u.Cost = nil
 	}
 	if g.directive.UsageCost != nil {
 		u.Cost = g.directive.UsageCost
