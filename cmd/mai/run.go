@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	_ "golang.org/x/crypto/x509roots/fallback" // root certificates for images that have none
@@ -43,8 +42,8 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	if h == nil {
 		h = &hooks{}
 	}
-	if err := os.MkdirAll(config.DataDir, 0o700); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
+	if err := sqldb.MakeFolder(config.DataDir); err != nil {
+		return err
 	}
 	lock, err := sqldb.Acquire(config.DataDir)
 	if err != nil {

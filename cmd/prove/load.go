@@ -110,6 +110,9 @@ func (w *worker) plain(ctx context.Context) error {
 		return err
 	}
 	w.witness.sawGeneration(p.ID, "a plain answer")
+	if p.Usage != nil {
+		w.witness.sawEnd(p.ID)
+	}
 	if p.text() != d.answer() {
 		return fmt.Errorf("plain answer %s is %q, not %q", p.ID, p.text(), d.answer())
 	}
@@ -126,6 +129,9 @@ func (w *worker) wholeStream(ctx context.Context) error {
 		id, text, charged = p.ID, text+p.text(), charged || p.Usage != nil
 		return true
 	})
+	if charged {
+		w.witness.sawEnd(id)
+	}
 	if err == nil && (!whole || !charged || text != d.answer()) {
 		err = fmt.Errorf("stream %s: [DONE] %t, usage %t, text %q, not %q", id, whole, charged, text, d.answer())
 	}
@@ -229,9 +235,12 @@ func (w *worker) chat(ctx context.Context, more func(progress, *reply) bool) err
 	r.runID = started.RunID
 	w.witness.sent(r)
 	return w.follow(ctx, r.runID, func(p progress) bool {
-		r.seen = r.seen || p.text != ""
+		r.progress(p.text)
 		if p.done != nil && p.done.Content == p.text && (r.stopped || p.text == d.answer()) {
-			r.finished = p.text
+			r.finished, r.finishedAt = p.text, time.Now()
+			if p.done.Charge != nil && p.done.Charge.State == "settled" {
+				w.witness.sawEnd(p.done.Charge.GenerationID)
+			}
 		} else if p.done != nil {
 			w.witness.fail(fmt.Errorf("reply %s: a reader has %q, its last event %q, the answer is %q", r.id, p.text, p.done.Content, d.answer()))
 		}

@@ -1,6 +1,7 @@
 // Command prove shows that the books are right whatever happens: it puts `mai serve` under load, kills it at random
 // moments and at every named crash point, and compares its ledger entry by entry with the bill of the OpenRouter
-// simulator, which runs as a process of its own and shares no code with it. It also proves the budget, the first
+// simulator, which runs as a process of its own and shares no code with it. It cuts the power at random moments, by
+// replaying what the server had synced by then. It also proves the budget, the first
 // registration, that secrets leak nowhere, and prints what a start and an idle server take. With --guards it proves
 // itself: it takes out one guard of the program after another, and demands that a row goes red.
 //
@@ -29,6 +30,7 @@ type proof struct {
 	guards    bool // take out the guards instead of proving the program
 	only      string
 	patience  time.Duration // how long a server may take to settle everything
+	under     []string      // what `mai serve` is run under, such as a tracer
 	maiBinary string
 	simBinary string
 	dir       string // for everything the run writes
@@ -46,6 +48,7 @@ func scenarios() []scenario {
 		{"hangups", (*proof).hangUps},
 		{"kills", (*proof).randomKills},
 		{"points", (*proof).namedPoints},
+		{"powercut", (*proof).powerCuts},
 		{"budget", (*proof).budgets},
 		{"signup", (*proof).firstSignUp},
 		{"secrets", (*proof).secrets},

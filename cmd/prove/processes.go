@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -130,8 +131,9 @@ func (p *proof) serve(ctx context.Context, data, log string, env ...string) (*pr
 	if err != nil {
 		return nil, "", err
 	}
+	command := append(slices.Clone(p.under), p.maiBinary, "serve", "--addr", addr, "--data", data)
 	// A test machine's small disk is not what is proven here.
-	server, err := launch(ctx, log, append([]string{"MAI_MIN_FREE_DISK=1MB"}, env...), p.maiBinary, "serve", "--addr", addr, "--data", data)
+	server, err := launch(ctx, log, append([]string{"MAI_MIN_FREE_DISK=1MB"}, env...), command[0], command[1:]...)
 	return server, "http://" + addr, err
 }
 

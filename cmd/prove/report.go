@@ -18,12 +18,33 @@ type row struct {
 	states   map[string]int // calls by state at the end
 	lost     int            // generations on the bill that are not in the ledger
 	audited  bool           // the books were compared
+	skipped  bool           // it could not be tried here
 	found    findings
 	note     string
 }
 
 // red reports whether anything is wrong.
 func (r *row) red() bool { return len(r.found) > 0 }
+
+// skip says loudly that nothing was tried.
+func (r *row) skip(why string) {
+	r.skipped, r.note = true, why
+	fmt.Printf("*** SKIPPED: %s: %s\n", r.scenario, why)
+}
+
+// merge adds the result of one of many tries to the row of all.
+func (r *row) merge(one *row, name string) {
+	for _, p := range one.found {
+		r.found.add(p.area, "%s: %s", name, p.text)
+	}
+	if r.states == nil {
+		r.states = map[string]int{}
+	}
+	for state, n := range one.states {
+		r.states[state] += n
+	}
+	r.lost += one.lost
+}
 
 // cell is the mark of one column of checks.
 func (r *row) cell(a area) string {
@@ -45,8 +66,11 @@ func printTable(out io.Writer, rows []*row) {
 	write("scenario", "kills", "requests", "settled", "free", "unknown", "bill = entries", "unknown as predicted", "held = 0", "verify", "answers", "")
 	for _, r := range rows {
 		verdict := "PASS"
-		if r.red() {
+		switch {
+		case r.red():
 			verdict = "FAIL"
+		case r.skipped:
+			verdict = "SKIPPED:"
 		}
 		count := func(state string) string {
 			if !r.audited {

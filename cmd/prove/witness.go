@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // witness remembers what clients were told, so that the server can be held to it after a crash.
@@ -13,22 +14,61 @@ type witness struct {
 	requests atomic.Int64
 
 	mu          sync.Mutex
-	generations map[string]string // id → how it was seen
+	generations map[string]string    // id → how it was seen
+	first       map[string]time.Time // id → when it was seen first
+	paid        map[string]time.Time // id → when a client had the whole answer with its charge
 	replies     []*reply
 	failures    []error
 }
 
-func newWitness() *witness { return &witness{generations: map[string]string{}} }
+func newWitness() *witness {
+	return &witness{generations: map[string]string{}, first: map[string]time.Time{}, paid: map[string]time.Time{}}
+}
+
+// before is what had been witnessed at a time. Nobody may be using the server any more.
+func (w *witness) before(at time.Time) *witness {
+	then := newWitness()
+	for id, how := range w.generations {
+		if w.first[id].Before(at) {
+			then.generations[id] = how
+		}
+	}
+	for id, when := range w.paid {
+		if when.Before(at) {
+			then.paid[id] = when
+		}
+	}
+	for _, r := range w.replies {
+		if !r.sentAt.Before(at) {
+			continue
+		}
+		known := *r
+		if known.seen = r.seen && r.seenAt.Before(at); !r.finishedAt.Before(at) {
+			known.finished = ""
+		}
+		then.replies = append(then.replies, &known)
+	}
+	return then
+}
 
 // reply is an answer in a chat that the server promised to write.
 type reply struct {
 	chatID, userID, id, runID string
 	directive                 directive
+	sentAt                    time.Time
 
 	// Written by the goroutine that follows the run, read after it has ended.
-	stopped  bool   // Stop was pressed
-	seen     bool   // a reader saw some of it
-	finished string // the whole text, when a reader saw the end
+	stopped            bool   // Stop was pressed
+	seen               bool   // a reader saw some of it
+	finished           string // the whole text, when a reader saw the end
+	seenAt, finishedAt time.Time
+}
+
+// progress keeps what a reader of the reply has got.
+func (r *reply) progress(text string) {
+	if !r.seen && text != "" {
+		r.seen, r.seenAt = true, time.Now()
+	}
 }
 
 func (w *witness) sawGeneration(id, how string) {
@@ -38,11 +78,25 @@ func (w *witness) sawGeneration(id, how string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.generations[id] = how
+	if w.first[id].IsZero() {
+		w.first[id] = time.Now()
+	}
+}
+
+// sawEnd is for an answer that came whole, with its charge: it must be booked.
+func (w *witness) sawEnd(id string) {
+	if id == "" {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.paid[id] = time.Now()
 }
 
 func (w *witness) sent(r *reply) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	r.sentAt = time.Now()
 	w.replies = append(w.replies, r)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -32,6 +33,10 @@ type world struct {
 	transport http.RoundTripper // what clients send through; nil: a new one for every server
 	starts    int
 	kills     int
+	signedUp  time.Time // when the admin had their API key
+
+	// A folder as it was at a moment in the past knows nothing of what was bought from then until it was started again.
+	past, present time.Time
 }
 
 // newWorld starts a simulator for a fresh data folder.
@@ -123,7 +128,7 @@ func (w *world) signUp(ctx context.Context) error {
 	if err := w.client.call(ctx, http.MethodPost, "/api/v1/auths/api_key", nil, &key); err != nil {
 		return err
 	}
-	w.client.apiKey = key.APIKey
+	w.client.apiKey, w.signedUp = key.APIKey, time.Now()
 	return nil
 }
 
@@ -191,6 +196,9 @@ func (w *world) audit(ctx context.Context, r *row) {
 	b := books{seen: w.witness.generations, killed: killed, shown: shown}
 	var errBill, errExport error
 	b.bill, errBill = readBill(w.sim.bill)
+	maps.DeleteFunc(b.bill, func(_ string, line billLine) bool {
+		return line.accepted.After(w.past) && line.accepted.Before(w.present)
+	})
 	b.intents, b.entries, errExport = w.export(ctx, w.data())
 	if err := errors.Join(errShown, errBill, errExport); err != nil {
 		r.found.add(inBooks, "%v", err)

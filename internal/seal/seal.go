@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"mai/internal/fault"
@@ -46,19 +47,31 @@ func FromFile(path string) (*Sealer, error) {
 	return &Sealer{aead}, nil
 }
 
-// create writes a new key and makes it durable before anything is sealed with it.
+// create writes a new key and makes it durable before anything is sealed with it. The file gets its name only when it
+// is whole: a power cut must not leave an empty key, which no start would accept.
 func create(path string) (text []byte, err error) {
 	key := make([]byte, keySize)
 	if _, err := rand.Read(key); err != nil {
 		return nil, fmt.Errorf("random key: %w", err)
 	}
 	text = []byte(hex.EncodeToString(key) + "\n")
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	unfinished := path + ".new"
+	file, err := os.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	_, err = file.Write(text)
-	return text, errors.Join(err, file.Sync(), file.Close())
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(unfinished, path); err != nil {
+		return nil, err
+	}
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	return text, errors.Join(folder.Sync(), folder.Close())
 }
 
 // Seal encrypts a secret. The label says what it is for; the same label is needed to open it, so that a sealed secret

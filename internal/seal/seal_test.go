@@ -40,6 +40,18 @@ func TestKeyFileIsMadeOnceAndPrivate(t *testing.T) {
 	}
 }
 
+// TestKeyFileThatWasNeverFinished is what a power cut leaves of the first start.
+func TestKeyFileThatWasNeverFinished(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret.key")
+	if err := os.WriteFile(path+".new", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open(t, path)
+	if _, err := os.Stat(path + ".new"); !os.IsNotExist(err) {
+		t.Errorf("the unfinished file is still there: %v", err)
+	}
+}
+
 func TestSealedSecretGivesNothingAway(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "secret.key"))
 	a, b := s.Seal("sk-or-v1-secret", "x"), s.Seal("sk-or-v1-secret", "x")

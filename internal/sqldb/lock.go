@@ -10,6 +10,36 @@ import (
 	"mai/internal/fault"
 )
 
+// MakeFolder makes the data folder unless it is there. A folder that is new has its name made durable in the folder above
+// it: until then a power cut could take the whole folder, whatever in it was synced.
+func MakeFolder(dir string) error {
+	var above []string
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); err == nil || at == filepath.Dir(at) {
+			break
+		}
+		above = append(above, filepath.Dir(at))
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "The data folder %s cannot be made. Check DATA_DIR and who may write to the folder above it.", dir)
+	}
+	for _, parent := range above {
+		if err := syncFolder(parent); err != nil {
+			return fmt.Errorf("make the data folder durable: %w", err)
+		}
+	}
+	return nil
+}
+
+// syncFolder makes the names in a folder durable.
+func syncFolder(dir string) error {
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
 // Lock is the exclusive right to write to a data folder. It ends with Release or with the process.
 type Lock struct{ file *os.File }
 

@@ -235,3 +235,22 @@ func TestDeletedIsErased(t *testing.T) {
 		}
 	}
 }
+
+func TestMakeFolder(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "a", "b")
+	for range 2 { // again, and nothing changes
+		if err := sqldb.MakeFolder(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder has mode %v, %v", info.Mode(), err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := sqldb.MakeFolder(filepath.Join(root, "file", "data")); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("a folder below a file: %v", err)
+	}
+}
