@@ -65,9 +65,8 @@ prove: ## kill it a hundred times and compare the books entry by entry
 prove-guards: ## take out one guard of the books after another: the proof must notice each
 	go run ./cmd/prove --guards
 
-live: ## the few tests against the real OpenRouter; costs a few cents
-	@test -n "$${OPENROUTER_API_KEY:-}" || { echo "set OPENROUTER_API_KEY to a key with a small limit"; exit 1; }
-	go test -count=1 -v -tags live -run Live ./cmd/mai
+live: build ## compare the real OpenRouter with the simulator, with your key; asks first, costs a few cents
+	bin/mai live-check --record bin/live-records
 
 lint: $(LINTER) ## formatting and static checks
 	$(LINTER) run ./...

@@ -22,8 +22,8 @@ const module = "mai/"
 // that it may import. A package that is not listed fails the test.
 var imports = map[string][]string{
 	"cmd/mai": {
-		"internal/account", "internal/chat", "internal/fault", "internal/gateway", "internal/ledger", "internal/meter",
-		"internal/money", "internal/openai", "internal/openrouter", "internal/openrouter/sim", "internal/seal",
+		"internal/account", "internal/chat", "internal/fault", "internal/gateway", "internal/ledger", "internal/livecheck",
+		"internal/meter", "internal/money", "internal/openai", "internal/openrouter", "internal/openrouter/sim", "internal/seal",
 		"internal/server", "internal/sqldb", "internal/webapp", "web",
 	},
 	"cmd/openrouter-sim": {"internal/openrouter/sim"},
@@ -35,6 +35,7 @@ var imports = map[string][]string{
 	"internal/fault":      {},
 	"internal/gateway":    {"internal/account", "internal/fault", "internal/ledger", "internal/meter", "internal/money", "internal/openai", "internal/webapp"},
 	"internal/ledger":     {"internal/fault", "internal/money", "internal/sqldb"},
+	"internal/livecheck":  {"internal/money", "internal/openrouter/sim"},
 	"internal/meter":      {"internal/fault", "internal/ledger", "internal/money", "internal/openai", "internal/openrouter", "internal/outbound", "internal/seal", "internal/sqldb"},
 	"internal/money":      {},
 	"internal/openai":     {"internal/fault", "internal/money"},

@@ -28,7 +28,7 @@ func commands() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(), demoCommand(), healthCommand(), versionCommand(), configCommand(), ledgerCommand())
+	root.AddCommand(serveCommand(), demoCommand(), healthCommand(), versionCommand(), configCommand(), ledgerCommand(), liveCheckCommand())
 	return root
 }
 
