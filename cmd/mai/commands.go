@@ -126,11 +126,11 @@ func configCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			inForce, err := connectionInForce(cmd.Context(), config)
+			inForce, err := savedInForce(cmd.Context(), config)
 			if err != nil {
 				return err
 			}
-			config.effective = append(config.effective, inForce)
+			config.effective = append(config.effective, inForce...)
 			return printConfig(cmd.OutOrStdout(), config, asJSON)
 		},
 	}
@@ -139,34 +139,36 @@ func configCommand() *cobra.Command {
 	return cmd
 }
 
-// connectionInForce tells which connection the instance uses, which its settings alone do not decide: what an admin
-// saved wins over the environment.
-func connectionInForce(ctx context.Context, config Config) (effective, error) {
-	e := effective{Name: "connection in force", Value: config.BaseURL, Source: "file", Allowed: "the key file, else what was saved, else the environment"}
-	if config.APIKeyFile != "" {
-		return e, nil
-	}
-	var saved meter.Source
+// savedInForce tells which connection and which data policy the instance uses, which its settings alone do not decide:
+// what an admin saved wins over the environment.
+func savedInForce(ctx context.Context, config Config) ([]effective, error) {
+	connection := effective{Name: "connection in force", Value: config.BaseURL, Allowed: "the key file, else what was saved, else the environment"}
+	policy := effective{Name: "data policy in force", Source: fromDefault, Allowed: "what an admin saved in Settings → Connections"}
+	saved, rules := meter.None, meter.DefaultPolicy()
 	db, err := sqldb.Open(ctx, config.DataDir, sqldb.Options{ReadOnly: true})
-	switch {
-	case err == nil:
+	if err == nil {
 		var baseURL string
-		if baseURL, saved, err = meter.SavedConnection(ctx, db); saved != meter.None {
-			e.Value = baseURL
+		if baseURL, saved, err = meter.SavedConnection(ctx, db); saved != meter.None && config.APIKeyFile == "" {
+			connection.Value = baseURL
 		}
-		if err := errors.Join(err, db.Close()); err != nil {
-			return e, err
+		if err == nil {
+			rules, err = meter.SavedPolicy(ctx, db)
 		}
-	case fault.Is(err, fault.NotFound):
-		saved = meter.None
-	default:
-		return e, err
+		err = errors.Join(err, db.Close())
+	} else if fault.Is(err, fault.NotFound) {
+		err = nil // it never ran
 	}
-	if saved == meter.None && config.APIKey != "" {
+	switch {
+	case config.APIKeyFile != "":
+		saved = meter.File
+	case saved == meter.None && config.APIKey != "":
 		saved = meter.Environment // it seeds the database at the next start
 	}
-	e.Source = source(saved)
-	return e, nil
+	connection.Source, policy.Value = source(saved), rules.String()
+	if rules.ChangedBy != "" {
+		policy.Source = source(meter.Saved)
+	}
+	return []effective{connection, policy}, err
 }
 
 // say prints a line for the person at the terminal.

@@ -67,7 +67,7 @@ func TestToAdmin(t *testing.T) {
 		t.Errorf("a user is told %s", fault.Message(two))
 	}
 	for _, err := range []error{nil, io.EOF, fault.New(fault.Invalid, "No.")} {
-		if got := fault.ToAdmin(err); got != err {
+		if got := fault.ToAdmin(err); !errors.Is(got, err) || fault.Message(got) != fault.Message(err) {
 			t.Errorf("%v became %v", err, got)
 		}
 	}

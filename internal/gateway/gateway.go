@@ -298,7 +298,7 @@ func (g *Gateway) models(w http.ResponseWriter, r *http.Request, _ account.Ident
 	}
 	data := make([]model, 0, len(list))
 	for _, m := range list {
-		if m.Priceable() {
+		if m.Priceable() && m.Refusal == meter.Allowed {
 			data = append(data, model{m.ID, "model", m.Created.Unix(), "openrouter", m.Name, m.Context})
 		}
 	}

@@ -59,7 +59,8 @@ type Meter struct {
 	llm    *openai.Client
 	router *openrouter.Client
 	conns  *connections
-	models *catalogue
+	market *market
+	policy policies
 	users  *externalUsers
 
 	traffic traffic
@@ -98,10 +99,15 @@ func Open(ctx context.Context, o Options) (*Meter, error) {
 		onSettled: func(string) {},
 	}
 	m.conns = &connections{m: m, keyFile: o.KeyFile, initial: o.Initial}
-	m.models = &catalogue{m: m}
+	m.market = newMarket(m)
 	err := m.conns.load(ctx)
 	if err == nil {
 		err = m.users.load(ctx, m.db)
+	}
+	if err == nil {
+		var policy Policy
+		policy, err = SavedPolicy(ctx, m.db)
+		m.policy.inForce.Store(&policy)
 	}
 	if err != nil {
 		cancel()

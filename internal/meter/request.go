@@ -37,7 +37,7 @@ type Call struct {
 	Stream   bool
 
 	request   Request
-	provider  map[string]any // what was asked for of it
+	provider  object // what is sent of it: what was asked for, made as strict as the data policy
 	conn      Connection
 	prompt    money.Amount // the most that the prompt and the request itself can cost
 	maxTokens int64
@@ -79,7 +79,7 @@ func ruleOf(field string) fieldRule {
 	return refused
 }
 
-// Prepare checks and prices a request. It may fetch the model list.
+// Prepare checks a request, holds it to the data policy, and prices it. It may fetch lists of OpenRouter.
 func (m *Meter) Prepare(ctx context.Context, r Request) (*Call, error) {
 	if err := errors.Join(m.traffic.open(), m.disk.check()); err != nil {
 		return nil, err
@@ -110,7 +110,17 @@ func (m *Meter) Prepare(ctx context.Context, r Request) (*Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	model, err := m.models.find(ctx, conn, f.model)
+	model, err := m.market.find(ctx, conn, f.model)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := m.rules(ctx, conn, m.Policy())
+	if err == nil {
+		model, err = m.admit(ctx, conn, rules, f.provider, model)
+	}
+	if err == nil {
+		f.provider, err = rules.tighten(f.provider)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +133,7 @@ type fields struct {
 	stream          bool
 	n, max          *int64
 	messages, tools []json.RawMessage
-	provider        map[string]any
+	provider        object
 }
 
 // decode reads the fields one by one, so that a long prompt is not copied for them.
@@ -291,10 +301,13 @@ func (c *Call) body() ([]byte, error) {
 			body[name] = value
 		}
 	}
-	provider := map[string]any{}
-	maps.Copy(provider, c.provider)
-	provider["max_price"] = map[string]string{
+	provider := maps.Clone(c.provider)
+	var err error
+	provider["max_price"], err = json.Marshal(map[string]string{
 		"prompt": c.Model.Prices.Prompt.String(), "completion": c.Model.Prices.Completion.String(), "request": c.Model.Prices.Request.String(),
+	})
+	if err != nil {
+		return nil, err
 	}
 	for name, value := range map[string]any{
 		"model": c.Model.ID, "stream": c.Stream, "max_tokens": c.maxTokens, "user": c.pseudonym, "provider": provider,

@@ -114,6 +114,7 @@ func TestAcceptedRequests(t *testing.T) {
 func TestWire(t *testing.T) {
 	t.Parallel()
 	r := start(t, settings{})
+	r.policy(meter.Policy{}) // the free model is paid for with data
 	pseudonym := ""
 	for i, c := range []struct {
 		model     string

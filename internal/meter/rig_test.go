@@ -290,6 +290,14 @@ func (r *rig) budget(limit money.Amount) {
 	}
 }
 
+// policy puts a data policy in force.
+func (r *rig) policy(p meter.Policy) {
+	r.Helper()
+	if _, _, err := r.meter.SetPolicy(context.Background(), p, "ada"); err != nil {
+		r.Fatal(err)
+	}
+}
+
 // bill is the simulator's, by generation.
 func (r *rig) bill() map[string]sim.BillLine {
 	lines := map[string]sim.BillLine{}

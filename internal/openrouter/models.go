@@ -14,6 +14,7 @@ import (
 // Model is a model that can be asked for.
 type Model struct {
 	ID, Name string
+	Slug     string // the lasting name of what is served under ID, often dated
 	Created  time.Time
 	// Context is the most tokens of prompt and answer together, MaxOutput the most of the answer; 0 when not known.
 	Context, MaxOutput int64
@@ -49,15 +50,19 @@ type pricing struct {
 	CacheWrite1h decimalText `json:"input_cache_write_1h"`
 }
 
+// priceList is the base and what replaces it under conditions.
+type priceList struct {
+	pricing
+	Overrides []pricing `json:"overrides"`
+}
+
 type listedModel struct {
-	ID      string `json:"id"`
-	Name    string `json:"name"`
-	Created int64  `json:"created"`
-	Context int64  `json:"context_length"`
-	Pricing struct {
-		pricing
-		Overrides []pricing `json:"overrides"`
-	} `json:"pricing"`
+	ID           string    `json:"id"`
+	Slug         string    `json:"canonical_slug"`
+	Name         string    `json:"name"`
+	Created      int64     `json:"created"`
+	Context      int64     `json:"context_length"`
+	Pricing      priceList `json:"pricing"`
 	Architecture struct {
 		Inputs  []string `json:"input_modalities"`
 		Outputs []string `json:"output_modalities"`
@@ -90,7 +95,7 @@ func (c *Client) Models(ctx context.Context, baseURL, key string) ([]Model, erro
 }
 
 func (l listedModel) model() Model {
-	m := Model{ID: l.ID, Name: l.Name, Created: time.Unix(l.Created, 0).UTC(), Context: l.Context, MaxOutput: l.TopProvider.MaxOutput,
+	m := Model{ID: l.ID, Slug: l.Slug, Name: l.Name, Created: time.Unix(l.Created, 0).UTC(), Context: l.Context, MaxOutput: l.TopProvider.MaxOutput,
 		Inputs: l.Architecture.Inputs, Outputs: l.Architecture.Outputs}
 	if m.Name == "" {
 		m.Name = m.ID
@@ -99,7 +104,7 @@ func (l listedModel) model() Model {
 		m.Context = l.TopProvider.Context
 	}
 	onlyText := !slices.ContainsFunc(m.Outputs, func(kind string) bool { return kind != "text" })
-	base, most, err := l.prices()
+	base, most, err := l.Pricing.prices()
 	if err == nil && onlyText {
 		m.Base, m.Prices, m.priceable = base, most, true
 	}
@@ -107,19 +112,19 @@ func (l listedModel) model() Model {
 }
 
 // prices are the base and the maximum over base and overrides.
-func (l listedModel) prices() (base, most Prices, err error) {
-	if l.Pricing.Prompt == "" || l.Pricing.Completion == "" {
+func (l priceList) prices() (base, most Prices, err error) {
+	if l.Prompt == "" || l.Completion == "" {
 		return base, most, fmt.Errorf("%w: no prices", ErrFormat)
 	}
 	for _, one := range []struct {
 		text decimalText
 		into *money.Amount
-	}{{l.Pricing.Prompt, &base.Prompt}, {l.Pricing.Completion, &base.Completion}} {
+	}{{l.Prompt, &base.Prompt}, {l.Completion, &base.Completion}} {
 		if *one.into, err = one.text.perMillion(); err != nil {
 			return base, most, err
 		}
 	}
-	for _, p := range append(l.Pricing.Overrides, l.Pricing.pricing) {
+	for _, p := range append(l.Overrides, l.pricing) {
 		for _, text := range []decimalText{p.Prompt, p.CacheRead, p.CacheWrite, p.CacheWrite1h} {
 			if most.Prompt, err = text.atLeast(most.Prompt); err != nil {
 				return base, most, err
@@ -138,8 +143,8 @@ func (l listedModel) prices() (base, most Prices, err error) {
 			most.Request = max(most.Request, fee)
 		}
 	}
-	if l.Pricing.Request != "" {
-		base.Request, err = l.Pricing.Request.required("request")
+	if l.Request != "" {
+		base.Request, err = l.Request.required("request")
 	}
 	return base, most, err
 }

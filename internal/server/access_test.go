@@ -204,6 +204,8 @@ func (m *matrix) body(route server.Route, a actor, o object, about answer) any {
 		return map[string]any{"password": password}
 	case "POST /api/v1/connection/verify", "PUT /api/v1/connection":
 		return map[string]any{"base_url": m.upstream}
+	case "PUT /api/v1/data-policy", "POST /api/v1/data-policy/check":
+		return map[string]any{"no_training": true, "zero_retention": false, "regions": []string{}, "providers": []string{}}
 	case "PUT /api/v1/budget":
 		return map[string]any{"limit": "100"}
 	case "PATCH /api/v1/chats/{id}":
@@ -269,6 +271,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 			want = server.Public
 		case slices.Contains([]string{"/auths/me", "/auths/signout", "/auths/password"}, path):
 			want = server.Waiting
+		case path == "/data-policy" && route.Method == "PUT", path == "/data-policy/check": // everybody may read it
+			want = server.Admins
 		case slices.ContainsFunc([]string{"/users", "/teams", "/connection", "/budget", "/usage"}, func(p string) bool { return strings.HasPrefix(path, p) }):
 			want = server.Admins
 		}

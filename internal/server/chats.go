@@ -6,7 +6,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"mai/internal/account"
 	"mai/internal/chat"
+	"mai/internal/meter"
 	"mai/internal/money"
 )
 
@@ -95,16 +97,20 @@ type modelReply struct {
 	CreatedAt       time.Time     `json:"created_at"`
 	PromptPrice     *money.Amount `json:"prompt_price" doc:"charge for a million tokens; null when it has no fixed price and cannot be used"`
 	CompletionPrice *money.Amount `json:"completion_price"`
+	Refused         meter.Refusal `json:"refused" enum:",zero_retention,providers" doc:"why the data policy rules it out, which only admins see; others do not see such a model"`
 }
 
-func (s *Server) listModels(ctx context.Context, _ caller, _ *struct{}) (*body[items[modelReply]], error) {
+func (s *Server) listModels(ctx context.Context, c caller, _ *struct{}) (*body[items[modelReply]], error) {
 	models, err := s.Meter.Models(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]modelReply, len(models))
-	for i, m := range models {
-		list[i] = modelReply{ID: m.ID, Name: m.Name, ContextLength: m.Context, MaxOutput: m.MaxOutput, CreatedAt: m.Created}
+	list := make([]modelReply, 0, len(models))
+	for _, m := range models {
+		if m.Refusal != meter.Allowed && c.Role != account.Admin {
+			continue
+		}
+		list = append(list, modelReply{ID: m.ID, Name: m.Name, ContextLength: m.Context, MaxOutput: m.MaxOutput, CreatedAt: m.Created, Refused: m.Refusal})
 		if !m.Priceable() {
 			continue
 		}
@@ -116,7 +122,8 @@ func (s *Server) listModels(ctx context.Context, _ caller, _ *struct{}) (*body[i
 		if err != nil {
 			return nil, err
 		}
-		list[i].PromptPrice, list[i].CompletionPrice = &prompt, &completion
+		last := &list[len(list)-1]
+		last.PromptPrice, last.CompletionPrice = &prompt, &completion
 	}
 	return reply(items[modelReply]{Items: list}, nil)
 }

@@ -99,6 +99,7 @@ func New(o Options) (*Server, error) {
 	s.userRoutes(api)
 	s.teamRoutes(api)
 	s.connectionRoutes(api)
+	s.policyRoutes(api)
 	s.chatRoutes(api)
 	s.streamRoutes(api)
 	s.usageRoutes(api)
