@@ -65,11 +65,11 @@ func (a *attempts) begin(limits ...limit) error {
 		wait = max(wait, a.wait(l, now))
 	}
 	if wait > 0 {
-		seconds, unit := (wait+time.Second-1)/time.Second, "seconds"
+		seconds := (wait + time.Second - 1) / time.Second
 		if seconds == 1 {
-			unit = "second"
+			return fault.New(fault.TooMany, "Too many attempts. Try again in 1 second.").After(wait)
 		}
-		return fault.New(fault.TooMany, "Too many attempts. Try again in %d %s.", seconds, unit).After(wait)
+		return fault.New(fault.TooMany, "Too many attempts. Try again in %d seconds.", seconds).After(wait)
 	}
 	for _, l := range limits {
 		a.makeRoom(l.key, now)

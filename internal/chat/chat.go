@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"mai/internal/fault"
 	"mai/internal/ledger"
 	"mai/internal/meter"
 	"mai/internal/money"
@@ -69,8 +70,9 @@ type Run struct {
 
 // RunError says why a run failed, in words for the user.
 type RunError struct {
-	Code   string `json:"code"`
-	Detail string `json:"detail"`
+	Code   string       `json:"code"`
+	Detail string       `json:"detail"`
+	Fault  *fault.Error `json:"-"` // the same for other languages and for admins
 }
 
 // Charge is what a message is charged.

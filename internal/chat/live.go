@@ -2,7 +2,9 @@ package chat
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -169,8 +171,12 @@ func (r *liveRun) end(tx *sqldb.Tx, result meter.Result) error {
 		return err
 	}
 	state, failure := stateOf(result.Err)
-	_, err := tx.Exec(`UPDATE runs SET state = $2, error_kind = $3, error = $4, finish_reason = $5, ended_at = $6 WHERE id = $1`,
-		r.run.ID, state, failure.Code, failure.Detail, result.FinishReason, tx.Now.UnixMicro())
+	told, err := failure.stored()
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(`UPDATE runs SET state = $2, error_kind = $3, error = $4, error_fault = $5, finish_reason = $6, ended_at = $7 WHERE id = $1`,
+		r.run.ID, state, failure.Code, failure.Detail, told, result.FinishReason, tx.Now.UnixMicro())
 	return err
 }
 
@@ -183,7 +189,32 @@ func stateOf(err error) (state string, failure RunError) {
 	case errors.Is(err, meter.ErrClosing):
 		return Interrupted, failure
 	}
-	return Failed, RunError{string(fault.KindOf(err)), fault.Message(err)}
+	f := fault.Of(err)
+	return Failed, RunError{string(f.Kind), f.Told.Text, f}
+}
+
+// stored is the fault as JSON, empty when there is none.
+func (e RunError) stored() (string, error) {
+	if e.Fault == nil {
+		return "", nil
+	}
+	text, err := json.Marshal(e.Fault)
+	if err != nil {
+		return "", fmt.Errorf("encode a fault: %w", err)
+	}
+	return string(text), nil
+}
+
+// load is the reverse of stored. A run that failed before faults were stored has only its English text.
+func (e *RunError) load(stored string) error {
+	e.Fault = &fault.Error{Kind: fault.Kind(e.Code), Told: fault.Sentence{Text: e.Detail}}
+	if stored == "" {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(stored), e.Fault); err != nil {
+		return fmt.Errorf("decode a fault: %w", err)
+	}
+	return nil
 }
 
 // storeForever stores the text every storeEvery while it grows.

@@ -131,7 +131,7 @@ func messages(tx *sqldb.Tx, where string, args ...any) ([]Message, error) {
 	}
 	intents := map[string][]string{} // by message
 	var ids []string
-	err = tx.Each(`SELECT r.id, r.message_id, r.intent_id, r.state, r.seq, r.error_kind, r.error, r.finish_reason, r.started_at, r.ended_at
+	err = tx.Each(`SELECT r.id, r.message_id, r.intent_id, r.state, r.seq, r.error_kind, r.error, r.error_fault, r.finish_reason, r.started_at, r.ended_at
 		FROM runs r JOIN messages m ON m.id = r.message_id WHERE `+where+` ORDER BY r.started_at`, args, func(scan func(...any) error) error {
 		run, messageID, intentID, err := scanRun(scan)
 		if m := index[messageID]; m != nil {
@@ -160,16 +160,17 @@ func messages(tx *sqldb.Tx, where string, args ...any) ([]Message, error) {
 func scanRun(scan func(...any) error) (run *Run, messageID, intentID string, err error) {
 	run = &Run{}
 	var failure RunError
+	var told string
 	var started int64
 	var ended *int64
-	err = scan(&run.ID, &messageID, &intentID, &run.State, &run.Seq, &failure.Code, &failure.Detail, &run.FinishReason, &started, &ended)
+	err = scan(&run.ID, &messageID, &intentID, &run.State, &run.Seq, &failure.Code, &failure.Detail, &told, &run.FinishReason, &started, &ended)
 	run.StartedAt = at(started)
 	if ended != nil {
 		t := at(*ended)
 		run.EndedAt = &t
 	}
-	if failure.Code != "" {
-		run.Error = &failure
+	if err == nil && failure.Code != "" {
+		run.Error, err = &failure, failure.load(told)
 	}
 	return run, messageID, intentID, err
 }

@@ -6,7 +6,6 @@ package fault
 
 import (
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -38,34 +37,35 @@ const (
 
 // Error is an error with a sentence for a person.
 type Error struct {
-	Kind    Kind
-	Message string // one or two sentences: what happened and what to do next
-	Admin   string // what an admin is told instead, who can do more about it; "" when Message is for everybody
-	// Wait is how long to wait before trying again; 0 when nobody knows.
-	Wait time.Duration
-	err  error // the cause, for the log only
+	Kind  Kind
+	Told  Sentence      // what happened and what to do next
+	Admin *Sentence     // what an admin is told instead, who can do more about it; nil when Told is for everybody
+	Wait  time.Duration // how long to wait before trying again; 0 when nobody knows
+	err   error         // the cause, for the log only
 }
 
-// New returns a fault of the given kind whose message is formatted for the person who asked.
+// New returns a fault of the given kind whose sentence is formatted for the person who asked. The format is a constant
+// text: it is what translations go by.
 func New(kind Kind, format string, args ...any) *Error {
-	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+	return &Error{Kind: kind, Told: Say(format, args...)}
 }
 
-// Wrap is New with a cause, which is kept for errors.Is, errors.As and the log, and is not part of the message.
+// Wrap is New with a cause, which is kept for errors.Is, errors.As and the log, and is not part of the sentence.
 func Wrap(kind Kind, cause error, format string, args ...any) *Error {
-	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...), err: cause}
+	return &Error{Kind: kind, Told: Say(format, args...), err: cause}
 }
 
-// ForAdmin adds the sentence that an admin is told instead of the message.
-func (e *Error) ForAdmin(sentence string) *Error {
-	e.Admin = sentence
+// ForAdmin adds the sentence that an admin is told instead.
+func (e *Error) ForAdmin(format string, args ...any) *Error {
+	said := Say(format, args...)
+	e.Admin = &said
 	return e
 }
 
 // ToAdmin returns err as an admin is told it.
 func ToAdmin(err error) error {
-	if f, ok := errors.AsType[*Error](err); ok && f.Admin != "" {
-		return &Error{Kind: f.Kind, Message: f.Admin, Wait: f.Wait, err: err}
+	if f, ok := errors.AsType[*Error](err); ok && f.Admin != nil {
+		return &Error{Kind: f.Kind, Told: *f.Admin, Wait: f.Wait, err: err}
 	}
 	return err
 }
@@ -76,32 +76,30 @@ func (e *Error) After(wait time.Duration) *Error {
 	return e
 }
 
-// Error returns the message and, for the log, the cause.
+// Error returns the sentence and, for the log, the cause.
 func (e *Error) Error() string {
 	if e.err == nil {
-		return e.Message
+		return e.Told.Text
 	}
-	return e.Message + " (" + e.err.Error() + ")"
+	return e.Told.Text + " (" + e.err.Error() + ")"
 }
 
 // Unwrap returns the cause, or nil.
 func (e *Error) Unwrap() error { return e.err }
 
-// KindOf returns the kind of the first fault in err's chain, and Internal when there is none.
-func KindOf(err error) Kind {
+// Of returns the first fault in err's chain. When there is none, it is an Internal one, whose sentence gives nothing away.
+func Of(err error) *Error {
 	if f, ok := errors.AsType[*Error](err); ok {
-		return f.Kind
+		return f
 	}
-	return Internal
+	return Wrap(Internal, err, "Something went wrong on the server. The operator's log has the details.")
 }
+
+// KindOf returns the kind of Of(err).
+func KindOf(err error) Kind { return Of(err).Kind }
 
 // Is reports whether err is a fault of the given kind.
 func Is(err error, kind Kind) bool { return err != nil && KindOf(err) == kind }
 
-// Message returns the sentence for the person: the fault's own, or a general one that gives nothing internal away.
-func Message(err error) string {
-	if f, ok := errors.AsType[*Error](err); ok {
-		return f.Message
-	}
-	return "Something went wrong on the server. The operator's log has the details."
-}
+// Message returns the sentence of Of(err), in English.
+func Message(err error) string { return Of(err).Told.Text }

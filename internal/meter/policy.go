@@ -170,13 +170,14 @@ func (m *Meter) admit(ctx context.Context, conn Connection, r rules, asked objec
 	defer cancel()
 	offers, known := m.market.offers(ctx, conn, model, r.ZeroRetention, true)
 	allowed, refusal := r.judge(offers, known)
-	if why := map[Refusal]string{
-		NoZeroRetention: "nobody serves it without keeping what is sent",
-		NoProvider:      "none of the allowed providers serves it",
-	}[refusal]; why != "" {
-		const told = "The data policy of this workspace does not allow the model "
-		return model, fault.New(fault.Policy, "%s%s: %s. Choose another model.", told, model.ID, why).
-			ForAdmin(told + model.ID + ": " + why + ". Choose another model, or change Settings → Connections → Data policy.")
+	switch refusal {
+	case NoZeroRetention:
+		return model, fault.New(fault.Policy, "The data policy of this workspace does not allow the model %s: nobody serves it without keeping what is sent. Choose another model.", model.ID).
+			ForAdmin("The data policy of this workspace does not allow the model %s: nobody serves it without keeping what is sent. Choose another model, or change Settings → Connections → Data policy.", model.ID)
+	case NoProvider:
+		return model, fault.New(fault.Policy, "The data policy of this workspace does not allow the model %s: none of the allowed providers serves it. Choose another model.", model.ID).
+			ForAdmin("The data policy of this workspace does not allow the model %s: none of the allowed providers serves it. Choose another model, or change Settings → Connections → Data policy.", model.ID)
+	case Allowed:
 	}
 	for _, e := range allowed {
 		if e.Priced {

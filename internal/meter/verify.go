@@ -3,7 +3,6 @@ package meter
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -28,17 +27,18 @@ const (
 
 // Verification is what OpenRouter says of a key. Amounts are in charge units, as a client sees all amounts.
 type Verification struct {
-	OK        bool          `json:"ok"`
-	Problem   Problem       `json:"problem" enum:",bad_key,management_key,exhausted,wrong_url,no_network,upstream"`
-	Message   string        `json:"message" doc:"one or two sentences for the admin"`
-	Label     string        `json:"label"`
-	Limit     *money.Amount `json:"limit" doc:"null: no limit"`
-	Remaining *money.Amount `json:"remaining"`
-	Reset     string        `json:"limit_reset" doc:"daily, weekly, monthly, or empty for never"`
-	ResetsAt  *time.Time    `json:"resets_at"`
-	Models    int           `json:"models"`
-	Millis    int64         `json:"ms" doc:"how long OpenRouter took"`
-	Reply     string        `json:"reply" doc:"what OpenRouter answered, when that explains a problem"`
+	OK        bool           `json:"ok"`
+	Problem   Problem        `json:"problem" enum:",bad_key,management_key,exhausted,wrong_url,no_network,upstream"`
+	Message   string         `json:"message" doc:"one or two sentences for the admin"`
+	Told      fault.Sentence `json:"-"` // the message, for other languages
+	Label     string         `json:"label"`
+	Limit     *money.Amount  `json:"limit" doc:"null: no limit"`
+	Remaining *money.Amount  `json:"remaining"`
+	Reset     string         `json:"limit_reset" doc:"daily, weekly, monthly, or empty for never"`
+	ResetsAt  *time.Time     `json:"resets_at"`
+	Models    int            `json:"models"`
+	Millis    int64          `json:"ms" doc:"how long OpenRouter took"`
+	Reply     string         `json:"reply" doc:"what OpenRouter answered, when that explains a problem"`
 }
 
 // Verify asks OpenRouter about a key without using or saving it. Empty values mean those in force.
@@ -97,8 +97,9 @@ func (m *Meter) ask(ctx context.Context, baseURL, key string) Verification {
 		v.blame(err, key)
 	}
 	if v.OK = v.Problem == NoProblem; v.OK {
-		v.Message = fmt.Sprintf("The key works. %d models.", v.Models)
+		v.Told = fault.Say("The key works. %d models.", v.Models)
 	}
+	v.Message = v.Told.Text
 	return v
 }
 
@@ -110,15 +111,15 @@ func (v *Verification) describe(info openrouter.KeyInfo, markup money.Markup, no
 	}
 	switch {
 	case info.Management:
-		v.Problem, v.Message = ManagementKey, "This is a management key. It can create keys but cannot call models. Paste an API key that was made with it."
+		v.Problem, v.Told = ManagementKey, fault.Say("This is a management key. It can create keys but cannot call models. Paste an API key that was made with it.")
 	case info.Remaining != nil && *info.Remaining <= 0:
-		v.Problem, v.Message = Exhausted, "The limit of this key is used up. Wait until it resets, or ask your provider to raise it."
+		v.Problem, v.Told = Exhausted, fault.Say("The limit of this key is used up. Wait until it resets, or ask your provider to raise it.")
 	}
 }
 
 // blame names the problem behind an error.
 func (v *Verification) blame(err error, key string) {
-	v.Message = fault.Message(fault.ToAdmin(openrouter.Explain(err)))
+	v.Told = fault.Of(fault.ToAdmin(openrouter.Explain(err))).Told
 	refused, ok := errors.AsType[*openrouter.APIError](err)
 	if ok {
 		v.Reply = strings.ReplaceAll(refused.Raw, key, "…")
@@ -130,13 +131,13 @@ func (v *Verification) blame(err error, key string) {
 		v.Problem = NoNetwork
 	case refused.Class() == openrouter.ClassBadKey:
 		v.Problem = BadKey
-		v.Message = "OpenRouter does not know this key: it was mistyped, disabled or deleted."
+		v.Told = fault.Say("OpenRouter does not know this key: it was mistyped, disabled or deleted.")
 		if n := len(key); strings.HasPrefix(key, "sk-or-v1-") && n < keyLength {
-			v.Message = fmt.Sprintf("OpenRouter does not know this key. It was copied without its end: %d of %d characters.", n, keyLength)
+			v.Told = fault.Say("OpenRouter does not know this key. It was copied without its end: %d of %d characters.", n, keyLength)
 		}
 	case refused.Class() == openrouter.ClassNotFound:
 		v.Problem = WrongURL
-		v.Message = "This address does not answer like OpenRouter. The base URL is usually " + DefaultBaseURL + "."
+		v.Told = fault.Say("This address does not answer like OpenRouter. The base URL is usually %s.", DefaultBaseURL)
 	case refused.Class() == openrouter.ClassCredits, refused.Class() == openrouter.ClassKeyLimit:
 		v.Problem = Exhausted
 	default:

@@ -83,19 +83,19 @@ func (e *APIError) explain(cause error) *fault.Error {
 
 // keyLimit says how long the limit of the key lasts, and who can raise it.
 func (e *APIError) keyLimit(cause error) *fault.Error {
-	const raise = " To lift it before, raise the key's limit at openrouter.ai, or tell your provider if they manage the key."
-	for _, limit := range []struct {
-		period, until string
-		kind          fault.Kind
-	}{
-		{"daily", "at midnight UTC", fault.UpstreamDaily},
-		{"weekly", "on Monday, 00:00 UTC", fault.UpstreamWeekly},
-		{"monthly", "on the first of the month, 00:00 UTC", fault.UpstreamMonthly},
-	} {
-		if limit.period == e.Period() {
-			reached := "The " + limit.period + " spending limit of this workspace's OpenRouter key is reached. It resets " + limit.until + "."
-			return fault.Wrap(limit.kind, cause, "%s If that is too long, tell your admin.", reached).ForAdmin(reached + raise)
-		}
+	switch e.Period() {
+	case "daily":
+		return fault.Wrap(fault.UpstreamDaily, cause,
+			"The daily spending limit of this workspace's OpenRouter key is reached. It resets at midnight UTC. If that is too long, tell your admin.").
+			ForAdmin("The daily spending limit of this workspace's OpenRouter key is reached. It resets at midnight UTC. To lift it before, raise the key's limit at openrouter.ai, or tell your provider if they manage the key.")
+	case "weekly":
+		return fault.Wrap(fault.UpstreamWeekly, cause,
+			"The weekly spending limit of this workspace's OpenRouter key is reached. It resets on Monday, 00:00 UTC. If that is too long, tell your admin.").
+			ForAdmin("The weekly spending limit of this workspace's OpenRouter key is reached. It resets on Monday, 00:00 UTC. To lift it before, raise the key's limit at openrouter.ai, or tell your provider if they manage the key.")
+	case "monthly":
+		return fault.Wrap(fault.UpstreamMonthly, cause,
+			"The monthly spending limit of this workspace's OpenRouter key is reached. It resets on the first of the month, 00:00 UTC. If that is too long, tell your admin.").
+			ForAdmin("The monthly spending limit of this workspace's OpenRouter key is reached. It resets on the first of the month, 00:00 UTC. To lift it before, raise the key's limit at openrouter.ai, or tell your provider if they manage the key.")
 	}
 	return fault.Wrap(fault.UpstreamLimit, cause,
 		"The spending limit of this workspace's OpenRouter key is reached. It does not reset by itself: tell your admin.").

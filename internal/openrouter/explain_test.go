@@ -67,13 +67,13 @@ func TestWhoIsToldWhat(t *testing.T) {
 	for _, c := range refusals() {
 		e := openrouter.ParseError(c.status, http.Header{}, []byte(c.body))
 		told := openrouter.Explain(e)
-		user, admin := strings.ToLower(told.Message), strings.ToLower(fault.Message(fault.ToAdmin(told)))
+		user, admin := strings.ToLower(told.Told.Text), strings.ToLower(fault.Message(fault.ToAdmin(told)))
 		if e.Class() != c.class || told.Kind != c.kind || !strings.Contains(user, c.user) || !strings.Contains(admin, c.admin) {
-			t.Errorf("%d %s:\n%s %s\nuser:  %s\nadmin: %s", c.status, c.body, e.Class(), told.Kind, told.Message, admin)
+			t.Errorf("%d %s:\n%s %s\nuser:  %s\nadmin: %s", c.status, c.body, e.Class(), told.Kind, told.Told.Text, admin)
 		}
 		for _, word := range []string{"openrouter.ai", "settings", "http"} {
 			if strings.Contains(user, word) {
-				t.Errorf("an employee is told of %q: %s", word, told.Message)
+				t.Errorf("an employee is told of %q: %s", word, told.Told.Text)
 			}
 		}
 	}

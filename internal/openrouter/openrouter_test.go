@@ -311,8 +311,8 @@ func TestExplain(t *testing.T) {
 		{openrouter.ParseError(418, nil, nil), fault.Upstream, "418"},
 	} {
 		got := openrouter.Explain(e.err)
-		if got.Kind != e.kind || !strings.Contains(got.Message, e.text) || !errors.Is(got, e.err) {
-			t.Errorf("%v: %s %q", e.err, got.Kind, got.Message)
+		if got.Kind != e.kind || !strings.Contains(got.Told.Text, e.text) || !errors.Is(got, e.err) {
+			t.Errorf("%v: %s %q", e.err, got.Kind, got.Told.Text)
 		}
 	}
 }

@@ -138,13 +138,16 @@ func (s *Server) connectionRoutes(api huma.API) {
 		}
 		return reply(r, nil)
 	})
-	add(s, api, Admins, "POST", "/api/v1/connection/verify", "Ask OpenRouter about a key without saving it", func(ctx context.Context, _ caller, in *connectionInput) (*body[meter.Verification], error) {
-		return reply(s.Meter.Verify(ctx, in.Body.BaseURL, in.Body.APIKey))
+	add(s, api, Admins, "POST", "/api/v1/connection/verify", "Ask OpenRouter about a key without saving it", func(ctx context.Context, c caller, in *connectionInput) (*body[meter.Verification], error) {
+		v, err := s.Meter.Verify(ctx, in.Body.BaseURL, in.Body.APIKey)
+		v.Message = c.say(v.Told)
+		return reply(v, err)
 	})
-	add(s, api, Admins, "PUT", "/api/v1/connection", "Verify a connection and put it in force at once", func(ctx context.Context, _ caller, in *connectionInput) (*body[savedReply], error) {
+	add(s, api, Admins, "PUT", "/api/v1/connection", "Verify a connection and put it in force at once", func(ctx context.Context, c caller, in *connectionInput) (*body[savedReply], error) {
 		v, err := s.Meter.Connect(ctx, in.Body.BaseURL, in.Body.APIKey)
+		v.Message = c.say(v.Told)
 		if err == nil && !v.OK {
-			return nil, &refusedConnection{webapp.Problem{Detail: v.Message + " Nothing was saved.", Status: http.StatusUnprocessableEntity, Code: fault.Invalid}, v}
+			return nil, &refusedConnection{webapp.Problem{Detail: v.Message + " " + c.say(fault.Say("Nothing was saved.")), Status: http.StatusUnprocessableEntity, Code: fault.Invalid}, v}
 		}
 		return reply(savedReply{v, true}, err)
 	})

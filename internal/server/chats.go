@@ -8,6 +8,7 @@ import (
 
 	"mai/internal/account"
 	"mai/internal/chat"
+	"mai/internal/fault"
 	"mai/internal/meter"
 	"mai/internal/money"
 )
@@ -63,7 +64,11 @@ func (s *Server) chatRoutes(api huma.API) {
 		return reply(r, err)
 	})
 	add(s, api, Users, "GET", "/api/v1/chats/{id}", "A chat with its messages", func(ctx context.Context, c caller, in *IDInput) (*body[chat.Conversation], error) {
-		return reply(s.Chats.Get(ctx, c.ID, in.ID))
+		conversation, err := s.Chats.Get(ctx, c.ID, in.ID)
+		for i := range conversation.Messages {
+			c.translate(&conversation.Messages[i])
+		}
+		return reply(conversation, err)
 	})
 	add(s, api, Users, "PATCH", "/api/v1/chats/{id}", "Rename a chat, or choose the branch on screen", func(ctx context.Context, c caller, in *changeChatInput) (*body[chat.Chat], error) {
 		return reply(s.Chats.Update(ctx, c.ID, in.ID, in.Body.Title, in.Body.CurrentID))
@@ -76,10 +81,14 @@ func (s *Server) chatRoutes(api huma.API) {
 	})
 	addAccepted(s, api, Users, "POST", "/api/v1/chats/{id}/messages", "Send a message and start the answer", func(ctx context.Context, c caller, in *sendInput) (*body[chat.Started], error) {
 		b := in.Body
-		return reply(s.Chats.Send(ctx, sender(c), chat.Draft{ChatID: in.ID, MessageID: b.MessageID, ReplyID: b.ReplyID, ParentID: b.ParentID, Content: b.Content, Model: b.Model}))
+		begun, err := s.Chats.Send(ctx, sender(c), chat.Draft{ChatID: in.ID, MessageID: b.MessageID, ReplyID: b.ReplyID, ParentID: b.ParentID, Content: b.Content, Model: b.Model})
+		c.translate(&begun.Reply) // the same request may have begun it before
+		return reply(begun, err)
 	})
 	addAccepted(s, api, Users, "POST", "/api/v1/chats/{id}/messages/{message_id}/regenerate", "Start another answer to the same question", func(ctx context.Context, c caller, in *regenerateInput) (*body[chat.Started], error) {
-		return reply(s.Chats.Regenerate(ctx, sender(c), in.ID, in.MessageID, in.Body.ReplyID, in.Body.Model))
+		begun, err := s.Chats.Regenerate(ctx, sender(c), in.ID, in.MessageID, in.Body.ReplyID, in.Body.Model)
+		c.translate(&begun.Reply) // the same request may have begun it before
+		return reply(begun, err)
 	})
 	addAccepted(s, api, Users, "POST", "/api/v1/chats/{id}/messages/{message_id}/continue", "Go on writing an answer that ended early", func(ctx context.Context, c caller, in *MessageInput) (*body[chat.Started], error) {
 		return reply(s.Chats.Continue(ctx, sender(c), in.ID, in.MessageID))
@@ -87,6 +96,18 @@ func (s *Server) chatRoutes(api huma.API) {
 	addAccepted(s, api, Users, "POST", "/api/v1/runs/{id}/stop", "Stop an answer; what is written is kept", func(ctx context.Context, c caller, in *IDInput) (*none, error) {
 		return nil, s.Chats.Stop(ctx, c.ID, in.ID)
 	})
+}
+
+// translate says to the caller why an answer failed: in their language, and what they can do about it.
+func (c caller) translate(m *chat.Message) {
+	if m.Run == nil || m.Run.Error == nil {
+		return
+	}
+	var told error = m.Run.Error.Fault
+	if c.Role == account.Admin {
+		told = fault.ToAdmin(told)
+	}
+	m.Run.Error.Detail = c.say(fault.Of(told).Told)
 }
 
 type modelReply struct {

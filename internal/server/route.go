@@ -22,6 +22,9 @@ type caller struct {
 	w                http.ResponseWriter
 }
 
+// say says it in the caller's language.
+func (c caller) say(told fault.Sentence) string { return webapp.LanguageOf(c.r).Say(told) }
+
 type callerKey struct{}
 
 // none is the body of a reply without one.

@@ -120,6 +120,7 @@ func (s *Server) followRun(ctx context.Context, c caller, in *followInput) (prod
 			case e.Reset != nil:
 				return put(event{"reset", strconv.FormatInt(e.Reset.Seq, 10), e.Reset})
 			}
+			c.translate(e.Done)
 			return put(event{"done", "", map[string]*chat.Message{"message": e.Done}})
 		})
 	}, nil

@@ -40,8 +40,8 @@ func SecurityHeaders(trusted []netip.Prefix, next http.Handler) http.Handler {
 // what a cookie authenticates. Programs, which send no Origin, pass.
 func SameOrigin(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
-	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeProblem(w, NewProblem(fault.New(fault.Forbidden, "This request came from another website and was refused. Open the workspace itself and try again.")))
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		writeProblem(w, NewProblem(r, fault.New(fault.Forbidden, "This request came from another website and was refused. Open the workspace itself and try again.")))
 	}))
 	return protection.Handler(next)
 }

@@ -60,18 +60,15 @@ func (p *Problem) GetHeaders() http.Header {
 // statusGone is for our own log: nobody reads a reply to a request that was cancelled. The number is nginx's.
 const statusGone = 499
 
-// NewProblem returns what a person may know of err, and leaves out the rest.
-func NewProblem(err error) *Problem {
+// NewProblem returns what a person may know of err in the language of the request, and leaves out the rest.
+func NewProblem(r *http.Request, err error) *Problem {
+	language := LanguageOf(r)
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		detail := fmt.Sprintf("This request is too large. At most %d bytes are accepted.", tooLarge.Limit)
-		return &Problem{Detail: detail, Status: http.StatusRequestEntityTooLarge, Code: fault.Invalid}
+		told := fault.Say("This request is too large. At most %d bytes are accepted.", tooLarge.Limit)
+		return &Problem{Detail: language.Say(told), Status: http.StatusRequestEntityTooLarge, Code: fault.Invalid}
 	}
-	kind := fault.KindOf(err)
-	p := &Problem{Detail: fault.Message(err), Status: Status(kind), Code: kind}
-	if told, ok := errors.AsType[*fault.Error](err); ok {
-		p.wait = told.Wait
-	}
-	return p
+	f := fault.Of(err)
+	return &Problem{Detail: language.Say(f.Told), Status: Status(f.Kind), Code: f.Kind, wait: f.Wait}
 }
 
 // Status returns the HTTP status of a kind of fault.
@@ -102,7 +99,7 @@ func Status(kind fault.Kind) int {
 
 // Explain returns what to reply to a request that failed with err, and logs what the operator should know of it.
 func Explain(r *http.Request, log *slog.Logger, err error) *Problem {
-	p := NewProblem(err)
+	p := NewProblem(r, err)
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		p.Status = statusGone
 		return p

@@ -1,36 +1,19 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { IconCircleCheck } from '@tabler/icons-react'
-import type { Problem, Verification } from '../api/types'
+import type { Verification } from '../api/types'
 import { Glyph } from '../ui/Button'
 import { useFormat } from '../ui/format'
 import { Note } from '../ui/Note'
-
-function useTitle(problem: Problem): string {
-  const { t } = useLingui()
-  const titles: Record<Problem, string> = {
-    '': '',
-    bad_key: t`OpenRouter does not know this key.`,
-    management_key: t`This is a management key.`,
-    disabled: t`This key is disabled.`,
-    exhausted: t`The limit of this key is used up.`,
-    wrong_url: t`This is not the address of OpenRouter's API.`,
-    no_network: t`OpenRouter cannot be reached.`,
-    upstream: t`OpenRouter answered with an error.`,
-  }
-  return titles[problem] ?? titles.upstream
-}
 
 /** What verifying a key showed: its limits when it works, and what is wrong when it does not. */
 export function VerifyResult({ result, at }: { result: Verification; at: Date }) {
   const { t } = useLingui()
   const f = useFormat()
-  const title = useTitle(result.problem)
-  // The server's message is English. Its first sentence says what the title says in the page's language.
-  const [, more] = /^[^.]*\.\s*([\s\S]*)$/.exec(result.message) ?? []
+  const [, title, more] = /^(.+?\.)(?:\s+(.*))?$/s.exec(result.message) ?? []
   if (!result.ok) {
     return (
-      <Note tone="bad" title={title}>
-        {f.locale === 'en' && more} <Trans>Nothing was saved.</Trans>
+      <Note tone="bad" title={title ?? result.message}>
+        {more} <Trans>Nothing was saved.</Trans>
         {result.reply && (
           <details>
             <summary>

@@ -32,7 +32,10 @@ export async function request<T>(method: string, path: string, body?: unknown): 
   try {
     response = await fetch(`/api/v1${path}`, {
       method,
-      headers: body === undefined ? { Accept: 'application/json' } : { 'Content-Type': 'application/json' },
+      headers: {
+        'Accept-Language': document.documentElement.lang,
+        ...(body === undefined ? { Accept: 'application/json' } : { 'Content-Type': 'application/json' }),
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
       credentials: 'same-origin',
     })

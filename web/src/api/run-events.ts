@@ -55,7 +55,9 @@ export function followRun(runId: string, from: LiveText, handlers: RunHandlers):
     handlers.onText(state)
   }
   const open = () => {
-    source = new EventSource(`/api/v1/runs/${runId}/events?after=${state.seq}`)
+    source = new EventSource(
+      `/api/v1/runs/${runId}/events?after=${state.seq}&language=${document.documentElement.lang}`,
+    )
     source.onopen = () => {
       retry = firstRetry
       handlers.onLine(true)

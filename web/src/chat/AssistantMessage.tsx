@@ -6,7 +6,6 @@ import { modelsQuery } from '../api/queries'
 import type { Message } from '../api/types'
 import { Button, Glyph, IconButton } from '../ui/Button'
 import { CopyButton } from '../ui/CopyButton'
-import { useDetail } from '../ui/errors'
 import { useFormat } from '../ui/format'
 import { Note } from '../ui/Note'
 import { modelLetter } from '../ui/people'
@@ -40,7 +39,6 @@ function Reasoning({ text, thinking }: { text: string; thinking: boolean }) {
 /** What became of an answer that is not simply done, and what can be done about it. */
 function Outcome(props: { message: Message; last: boolean; onContinue: () => void; onRetry: () => void }) {
   const { run } = props.message
-  const detail = useDetail()
   const more = props.last && (
     <Button size="small" icon={IconPlayerPlay} onClick={props.onContinue}>
       <Trans>Continue</Trans>
@@ -51,9 +49,7 @@ function Outcome(props: { message: Message; last: boolean; onContinue: () => voi
     return (
       <Note tone="bad">
         <div className="row">
-          <span className="space">
-            {run.error ? detail(run.error.code, run.error.detail) : <Trans>The answer failed.</Trans>}
-          </span>
+          <span className="space">{run.error ? run.error.detail : <Trans>The answer failed.</Trans>}</span>
           {props.message.content && more}
           <Button size="small" icon={IconRefresh} onClick={props.onRetry}>
             <Trans>Retry</Trans>
