@@ -47,7 +47,7 @@ func liveCheckCommand() *cobra.Command {
 		Short: "Compare the real OpenRouter with the simulator that the tests rest on; costs a few cents",
 		Long: `live-check asks OpenRouter some thirty small questions with your key, checks the replies, and compares their shape with
 what the simulator answers to the same questions. It takes OPENROUTER_API_KEY (or OPENROUTER_API_KEY_FILE) and, for keys,
-credits and activity, OPENROUTER_MANAGEMENT_KEY; without that one these cases are skipped. It makes two keys with a
+credits and activity, OPENROUTER_MANAGEMENT_KEY; without that one these cases are skipped. It makes three keys with a
 limit of at most two cents and deletes them.
 
 Exit status: 0 when all pass and nothing differs, 1 when a case fails, 3 when all pass and a shape differs.`,

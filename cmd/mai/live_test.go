@@ -62,7 +62,7 @@ func TestLiveCheckStatus(t *testing.T) {
 			front := httptest.NewServer(proxy)
 			defer front.Close()
 			code, out, errs := run(t, []string{"OPENROUTER_BASE_URL=" + front.URL + "/api/v1", "OPENROUTER_API_KEY=" + sim.DefaultKey}, "live-check", "--yes")
-			if code != c.status || !strings.Contains(out, c.out) || !strings.Contains(errs, c.errs) || strings.Count(out, "SKIP") != 4 {
+			if code != c.status || !strings.Contains(out, c.out) || !strings.Contains(errs, c.errs) || strings.Count(out, "SKIP") != 5 {
 				t.Errorf("exit %d: %s\n%s", code, errs, out)
 			}
 			if strings.Contains(out+errs, sim.DefaultKey) {

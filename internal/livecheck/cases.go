@@ -57,6 +57,7 @@ func cases() []check {
 		{"embeddings", "0.0001", false, embeddings},
 		{"keys", "0", true, keys},
 		{"key limit refusal", "0", true, keyLimit},
+		{"more than a key can pay", "0", true, unaffordable},
 		{"credits", "0", true, credits},
 		{"activity", "0", true, activity},
 	}

@@ -89,6 +89,17 @@ func keyLimit(c *conversation) error {
 	})
 }
 
+// unaffordable asks for more tokens than the key's limit pays for, which is refused beforehand.
+func unaffordable(c *conversation) error {
+	return c.created("0.0001", func(secret, _ string) error {
+		x, err := c.request(http.MethodPost, "/chat/completions", secret, ask(model, "Hello", fields{"max_tokens": 30000}))
+		if err != nil {
+			return err
+		}
+		return x.want(http.StatusPaymentRequired)
+	})
+}
+
 func credits(c *conversation) error {
 	x, err := c.request(http.MethodGet, "/credits", manager, nil)
 	if err == nil {

@@ -1,4 +1,4 @@
-// Package livecheck asks OpenRouter about thirty small questions and asks our simulator the same, so that whoever has a
+// Package livecheck asks OpenRouter some thirty small questions and asks our simulator the same, so that whoever has a
 // key can see whether the simulator, on which nearly all tests rest, still tells the truth.
 //
 // A case is a short conversation with checks of its own (a cost that must equal what /generation says, a refusal that

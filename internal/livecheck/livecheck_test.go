@@ -80,7 +80,7 @@ func TestSkipsAloud(t *testing.T) {
 	target := start(t, nil)
 	target.ManagementKey = ""
 	report, out := check1(t, target)
-	if report.Skipped != 4 || report.Failed != 0 || strings.Count(out, "SKIP") != 4 || !strings.Contains(out, "OPENROUTER_MANAGEMENT_KEY") {
+	if report.Skipped != 5 || report.Failed != 0 || strings.Count(out, "SKIP") != 5 || !strings.Contains(out, "OPENROUTER_MANAGEMENT_KEY") {
 		t.Errorf("%+v\n%s", report, out)
 	}
 }

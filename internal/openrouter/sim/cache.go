@@ -33,6 +33,7 @@ func (s *Server) fromCache(r *http.Request, body []byte, g *generation) {
 	if kept, found := s.cache[g.cacheKey]; found && s.opts.Now().Before(kept.until) {
 		g.cachedFrom, g.cacheTTL = kept.source.id, kept.until.Sub(s.opts.Now())
 		g.cacheAge = s.opts.Now().Sub(kept.source.ended)
+		g.promptTokens, g.searches, g.rates = 0, 0, model{}.rates(0) // nothing is counted, nothing costs
 	}
 }
 

@@ -18,7 +18,7 @@ func (g *generation) byok() bool { return g.byokMode != "" }
 
 // cachedTokens are the prompt tokens the provider read from its own cache, which it sells cheaper.
 func (g *generation) cachedTokens() int {
-	if g.directive.CachedTokens == nil || g.cachedFrom != "" {
+	if g.directive.CachedTokens == nil {
 		return 0
 	}
 	return min(*g.directive.CachedTokens, g.promptTokens)

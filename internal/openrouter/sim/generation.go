@@ -12,36 +12,44 @@ import (
 
 // generation is one accepted request: what will be answered, what it costs, and what became of it.
 type generation struct {
-	id, key, user      string
-	account            *account // whose key is the one of key
-	kind               string   // "completions" or "embeddings"
-	model              model
-	failed             []endpoint // that were down and tried before
-	region             string
-	stream             bool
-	images             int // pictures in the prompt
-	directive          Directive
-	fault              fault
-	rates              rates
-	promptTokens       int
-	byokMode           string   // byokFree or byokPays when the account's own key at the provider pays
-	reasoning          []string // pieces of text, one token each
-	hideReasoning      bool     // it is paid for and not shown
-	answer             []string // pieces of text, one token each
-	calls              []toolCall
-	parts              []delta // all of that as it is streamed
-	searches           int     // on the web, by a server tool or the plugin
-	searchesByTool     bool
-	tokens             int    // completion tokens of the whole answer, reasoning, calls and pictures included
-	imageTokens        int    // those of the pictures
-	finishReason       string // "stop", "length", "tool_calls"; "" is blank
-	wantsMetadata      bool
-	router             string // the id of the router that was asked for, if any
-	cacheTTL, cacheAge time.Duration
+	id, key, user string
+	account       *account // whose key it is
+	kind          string   // "completions" or "embeddings"
+	stream        bool
+	created       time.Time
+	wantsMetadata bool
+	directive     Directive
+	fault         fault
+
+	// Who serves it.
+	model  model
+	failed []endpoint // that were down and tried before
+	router string     // the id of the router that was asked for, if any
+	region string
+
+	// What it costs.
+	rates          rates
+	promptTokens   int
+	images         int    // pictures in the prompt
+	byokMode       string // byokFree or byokPays when the account's own key at the provider pays
+	searches       int    // on the web
+	searchesByTool bool   // by a server tool, else by the plugin
+
+	// What is answered; each piece is a token.
+	reasoning     []string
+	hideReasoning bool // it is paid for and not shown
+	answer        []string
+	calls         []toolCall
+	parts         []delta // all of that as it is streamed
+	tokens        int     // completion tokens of the whole answer, reasoning, calls and pictures included
+	imageTokens   int     // those of the pictures
+	finishReason  string  // "stop", "length", "tool_calls"; "" is blank
+	pace          pace
+
+	// The response cache.
 	cacheKey           string // under which the reply is kept for a later request; "" is not
 	cachedFrom         string // the generation whose reply is given again for nothing
-	pace               pace
-	created            time.Time
+	cacheTTL, cacheAge time.Duration
 
 	// Known after the end; guarded by Server.mu.
 	state     string // "" while it runs

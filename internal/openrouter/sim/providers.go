@@ -44,7 +44,7 @@ func providers() []provider {
 		{name: "Friendli", headquarters: "US", datacenters: []string{"US"}, site: "friendli.ai", stops: true},
 		{name: "Chutes", headquarters: "US", datacenters: []string{"US"}, site: "chutes.ai", stops: true, trains: true, retains: true},
 	}
-	for _, name := range strings.Split("Mancer,Recursal,AnyScale,Lepton,OctoAI,Hyperbolic,Infermatic,Avian,SFCompute,Nineteen,Liquid", ",") {
+	for _, name := range strings.Split("Mancer,Recursal,AnyScale,Lepton,OctoAI,Hyperbolic,Infermatic,Avian,SF Compute,Nineteen,Liquid", ",") {
 		list = append(list, provider{name: name, stops: true})
 	}
 	for _, name := range strings.Split("Modal,Minimax,HuggingFace,Replicate,AI21,Featherless,Lynn,Lambda,Reflection,Inflection,01.AI,"+

@@ -90,10 +90,6 @@ func (g *generation) usage() *usage {
 			upstream = cost
 		}
 	}
-	if g.cachedFrom != "" { // a reply from the cache counts and costs nothing
-		u.PromptTokens, u.TotalTokens = 0, 0
-		prompt, completion = rat("0"), rat("0")
-	}
 	u.PromptDetails.Cached = g.cachedTokens()
 	u.CostDetails = map[string]json.RawMessage{"upstream_inference_cost": json.RawMessage(upstream),
 		"upstream_inference_prompt_cost":      json.RawMessage(number(prompt)),
@@ -123,8 +119,9 @@ func (g *generation) usage() *usage {
 // message is the whole message of a plain answer.
 func (g *generation) message() map[string]any {
 	message := map[string]any{"role": "assistant", "content": strings.Join(g.answer, ""), "refusal": nil}
-	var details, images []map[string]any
+	var details, images, annotations []map[string]any
 	for _, part := range g.parts {
+		annotations = append(annotations, part.Annotations...)
 		details = append(details, part.ReasoningDetails...)
 		images = append(images, part.Images...)
 	}
@@ -146,8 +143,8 @@ func (g *generation) message() map[string]any {
 	if len(images) > 0 {
 		message["images"] = images
 	}
-	if g.searches > 0 {
-		message["annotations"] = g.citations()
+	if len(annotations) > 0 {
+		message["annotations"] = annotations
 	}
 	return message
 }
