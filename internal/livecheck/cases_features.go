@@ -87,8 +87,14 @@ func webSearch(c *conversation) error {
 	if err != nil {
 		return err
 	}
-	if searches := x.value("usage.server_tool_use_details.web_search_requests"); searches == "" || searches == "0" {
-		return fmt.Errorf("web_search_requests is %q", searches)
+	cost, err1 := money.Parse(x.usageCost())
+	prompt, err2 := money.Parse(x.value("usage.cost_details.upstream_inference_prompt_cost"))
+	completion, err3 := money.Parse(x.value("usage.cost_details.upstream_inference_completions_cost"))
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	if cost <= prompt+completion {
+		return fmt.Errorf("the cost %s has no fee above the tokens' %s", cost, prompt+completion)
 	}
 	return c.sameCost(x)
 }

@@ -63,7 +63,7 @@ func TestKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, _, text := chat(t, base, key, hello(`{"cost":"7.1e-05"}`)); status != 200 {
+	if status, _, text := chat(t, base, key, hello(`{"cost":"7.1e-7"}`)); status != 200 {
 		t.Fatal(text)
 	}
 	info, err := c.Key(t.Context(), base+"/", key)
@@ -168,14 +168,14 @@ func TestPrices(t *testing.T) {
 func TestGeneration(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	c, s, base := simulated(t, sim.Options{GenerationDelay: time.Minute, Now: func() time.Time { return now }})
-	_, header, _ := chat(t, base, sim.DefaultKey, hello(`{"tokens":12,"prompt_tokens":34,"cost":"7.1e-05"}`))
+	_, header, _ := chat(t, base, sim.DefaultKey, hello(`{"tokens":12,"prompt_tokens":34,"cost":"7.1e-7"}`))
 	id := header.Get("X-Generation-Id")
 	if _, err := c.Generation(t.Context(), base, sim.DefaultKey, id); !errors.Is(err, openrouter.ErrNotYet) {
 		t.Fatalf("too early: %v", err)
 	}
 	now = now.Add(time.Minute)
 	g, err := c.Generation(t.Context(), base, sim.DefaultKey, id)
-	if err != nil || g.Cost.String() != "0.000071" || g.CostRaw != "7.1e-05" || g.ExternalUser != "u-9" || g.Prompt != 34 ||
+	if err != nil || g.Cost.String() != "0.00000071" || g.CostRaw != "7.1e-7" || g.ExternalUser != "u-9" || g.Prompt != 34 ||
 		g.Completion != 12 || g.Cancelled || g.FinishReason != "stop" || !g.Created.Equal(now.Add(-time.Minute)) {
 		t.Errorf("%+v %v", g, err)
 	}

@@ -108,10 +108,10 @@ func decimal(r *big.Rat) string {
 	return r.FloatString(digits)
 }
 
-// number writes a cost as the JSON number OpenRouter would: below a ten-thousandth with an exponent, like 7.1e-05.
+// number writes a cost as OpenRouter's JavaScript does: with an exponent below a millionth, like 7.1e-7.
 func number(r *big.Rat) string {
 	text := decimal(r)
-	if r.Sign() <= 0 || r.Cmp(big.NewRat(1, 10000)) >= 0 {
+	if r.Sign() <= 0 || r.Cmp(big.NewRat(1, 1000000)) >= 0 {
 		return text
 	}
 	fraction := strings.TrimPrefix(text, "0.")
@@ -121,5 +121,5 @@ func number(r *big.Rat) string {
 	if len(digits) > 1 {
 		mantissa += "." + digits[1:]
 	}
-	return fmt.Sprintf("%se-%02d", mantissa, exponent)
+	return fmt.Sprintf("%se-%d", mantissa, exponent)
 }

@@ -180,23 +180,27 @@ func rat(text string) *big.Rat {
 	return new(big.Rat)
 }
 
-// nativeFinish is the provider's own word for a finish reason.
+// madeBy says whether a model is a maker's, whoever serves it.
+func (m model) madeBy(maker string) bool { return strings.HasPrefix(m.id, maker+"/") }
+
+// nativeFinish is the maker's own word for a finish reason.
 func (m model) nativeFinish(finish string) string {
-	words := map[string][2]string{"OpenAI": {"completed", "max_output_tokens"}, "Anthropic": {"end_turn", "max_tokens"},
-		"Google AI Studio": {"STOP", "MAX_TOKENS"}}
-	pair, known := words[m.provider]
-	switch {
-	case known && finish == "stop":
-		return pair[0]
-	case known && finish == "length":
-		return pair[1]
+	words := map[string]map[string]string{
+		"openai":    {"stop": "completed", "length": "max_output_tokens", "tool_calls": "completed"},
+		"anthropic": {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"},
+		"google":    {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP"},
+	}
+	maker, _, _ := strings.Cut(m.id, "/")
+	if word, known := words[maker][finish]; known {
+		return word
 	}
 	return finish
 }
 
-// servedAs is the model name in replies; Anthropic's come back under their dated name.
+// servedAs is the model's name in replies. Anthropic's models and the newer ones of OpenAI come back under their dated
+// name, others under the one asked for.
 func (m model) servedAs() string {
-	if m.provider == "Anthropic" {
+	if m.madeBy("anthropic") || strings.HasPrefix(m.id, "openai/gpt-5") {
 		return m.slug
 	}
 	return m.id

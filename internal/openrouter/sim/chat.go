@@ -118,7 +118,8 @@ func (s *Server) begin(w http.ResponseWriter, g *generation) bool {
 	if !g.fault.noHeader {
 		w.Header().Set("X-Generation-Id", g.id)
 	}
-	w.Header().Set("Access-Control-Expose-Headers", "X-Generation-Id,X-Provider-Name,cf-ray")
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Access-Control-Expose-Headers", "X-Generation-Id,X-Provider-Name,request-id,cf-ray")
 	w.Header().Set("X-Provider-Name", g.model.provider)
 	g.cacheHeaders(w.Header())
 	switch {

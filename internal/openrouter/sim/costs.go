@@ -48,6 +48,23 @@ func (g *generation) toolCost() *big.Rat {
 	return new(big.Rat).Mul(each, big.NewRat(int64(g.searches), 1))
 }
 
+// searchesNatively says whether the model's provider searches the web itself. Then the fee is part of what the provider
+// takes; Exa's fee is not, and OpenRouter books it apart. Both were recorded, in August 2026.
+func (g *generation) searchesNatively() bool { return g.rates.webSearch.Sign() > 0 }
+
+// searchDetails is the server_tool_use_details: who searches natively counts searches, OpenRouter counts the calls of its
+// own tools, and its plugin counts nothing.
+func (g *generation) searchDetails() map[string]int {
+	details := map[string]int{}
+	if g.searches > 0 && (g.searchesNatively() || g.searchesByTool) {
+		details["web_search_requests"] = g.searches
+	}
+	if g.searches > 0 && g.searchesByTool && !g.searchesNatively() {
+		details["tool_calls_requested"], details["tool_calls_executed"] = g.searches, g.searches
+	}
+	return details
+}
+
 // insured says whether OpenRouter's zero completion insurance makes the tokens free: an error, or nothing made and no
 // word why. Server tools that ran are paid for all the same.
 func (g *generation) insured(state string, completionTokens int) bool {
@@ -68,15 +85,16 @@ func (g *generation) settle(state string, completionTokens int) (cost, upstream 
 		tokens.Add(prompt, completion)
 	}
 	tools := g.toolCost()
-	upstream = new(big.Rat).Add(tokens, tools)
+	upstream = tokens
+	if g.searchesNatively() {
+		upstream = new(big.Rat).Add(tokens, tools)
+	}
+	cost = new(big.Rat).Add(tokens, tools)
 	switch g.byokMode {
 	case byokFree:
 		cost = tools
 	case byokPays:
-		cost = new(big.Rat).Mul(tokens, rat(byokFee))
-		cost.Add(cost, tools)
-	default:
-		cost = upstream
+		cost = new(big.Rat).Add(new(big.Rat).Mul(tokens, rat(byokFee)), tools)
 	}
 	if g.directive.Cost != "" {
 		cost = rat(g.directive.Cost)

@@ -28,30 +28,35 @@ func last(t *testing.T, raw string) (usage, message map[string]any) {
 	return usage, message
 }
 
-// TestRecordedArithmetic recomputes two recorded bills of OpenRouter: plain tokens, and tokens with a web search inside the cost.
+// TestRecordedArithmetic recomputes recorded bills of OpenRouter: plain tokens, a search of OpenAI's own, whose fee is part
+// of what the provider takes, and one of Exa, whose fee is not.
 func TestRecordedArithmetic(t *testing.T) {
+	const tool, plugin, both = `,"tools":[{"type":"openrouter:web_search"}]`, `,"plugins":[{"id":"web"}]`, `{"prompt_tokens":8174,"tokens":30}`
 	r := start(t, sim.Options{})
-	for _, c := range []struct{ model, directive, fields, cost, prompt, completion, tools string }{
-		{"anthropic/claude-sonnet-4.5", `{"prompt_tokens":254,"tokens":5}`, ``, "0.000837", "0.000762", "7.5e-05", ""},
-		{"openai/gpt-4.1-mini", `{"prompt_tokens":8174,"tokens":30}`, `,"tools":[{"type":"openrouter:web_search"}]`, "0.0133176", "0.0032696", "4.8e-05", "0.01"},
-		{"openai/gpt-4.1-mini", `{"prompt_tokens":8174,"tokens":30}`, `,"plugins":[{"id":"web"}]`, "0.0133176", "0.0032696", "4.8e-05", "0.01"},
-		{"openai/gpt-4.1-mini", `{"prompt_tokens":0,"tokens":0,"searches":2}`, ``, "0.02", "0", "0", "0.02"},
-		{"deepseek/deepseek-v3.2", `{"prompt_tokens":0,"tokens":0}`, `,"plugins":[{"id":"web"},{"id":"file-parser"}]`, "0.007", "0", "0", "0.007"},
-		{"deepseek/deepseek-v3.2", `{"prompt_tokens":1000000,"tokens":0}`, `,"plugins":[{"id":"web","enabled":false}]`, "0.26", "0.26", "0", ""},
-		{"openai/gpt-5.1", `{"prompt_tokens":1000,"cached_tokens":800,"tokens":0}`, ``, "0.00035", "0.00035", "0", ""},
+	for _, c := range []struct{ model, directive, fields, cost, upstream, prompt, completion, exa, details string }{
+		{"anthropic/claude-sonnet-4.5", `{"prompt_tokens":254,"tokens":5}`, ``, "0.000837", "0.000837", "0.000762", "0.000075", "", "map[]"},
+		{"openai/gpt-4.1-mini", both, tool, "0.0133176", "0.0133176", "0.0032696", "0.000048", "", "map[web_search_requests:1]"},
+		{"openai/gpt-4.1-mini", both, plugin, "0.0133176", "0.0133176", "0.0032696", "0.000048", "", "map[web_search_requests:1]"},
+		{"openai/gpt-4.1-mini", `{"prompt_tokens":0,"tokens":0,"searches":2}`, ``, "0.02", "0.02", "0", "0", "", "map[web_search_requests:2]"},
+		{"deepseek/deepseek-v3.2", `{"prompt_tokens":1854,"tokens":13}`, plugin, "0.00748698", "0.00048698", "0.00048204", "0.00000494", "0.007", "map[]"},
+		{"deepseek/deepseek-v3.2", `{"prompt_tokens":0,"tokens":0}`, tool, "0.007", "0", "0", "0", "0.007",
+			"map[tool_calls_executed:1 tool_calls_requested:1 web_search_requests:1]"},
+		{"deepseek/deepseek-v3.2", `{"prompt_tokens":1000000,"tokens":0}`, `,"plugins":[{"id":"web","enabled":false}]`, "0.26", "0.26", "0.26", "0", "", "map[]"},
+		{"openai/gpt-5.1", `{"prompt_tokens":1000,"cached_tokens":800,"tokens":0}`, ``, "0.00035", "0.00035", "0.00035", "0", "", "map[]"},
+		{"qwen/qwen3-235b-a22b-2507", `{"prompt_tokens":1,"tokens":1}`, ``, "1.71e-7", "1.71e-7", "7.1e-8", "1e-7", "", "map[]"},
 	} {
 		got := r.chat(ask(c.model, "[[sim: "+c.directive+"]]", false, c.fields))
 		usage, message := last(t, got.raw)
-		details := usage["cost_details"].(map[string]any)
-		tools, _ := details["server_tool_cost"].(json.Number)
-		if usage["cost"] != json.Number(c.cost) || r.line(got.id).Cost == "" || rational(t, r.line(got.id).Cost).Cmp(rational(t, c.cost)) != 0 ||
-			details["upstream_inference_cost"] != json.Number(c.cost) || details["upstream_inference_prompt_cost"] != json.Number(c.prompt) ||
-			details["upstream_inference_completions_cost"] != json.Number(c.completion) || tools.String() != c.tools {
+		costs := usage["cost_details"].(map[string]any)
+		exa, _ := costs["server_tool_cost"].(json.Number)
+		details, _ := usage["server_tool_use_details"].(map[string]any)
+		if usage["cost"] != json.Number(c.cost) || rational(t, r.line(got.id).Cost).Cmp(rational(t, c.cost)) != 0 ||
+			costs["upstream_inference_cost"] != json.Number(c.upstream) || costs["upstream_inference_prompt_cost"] != json.Number(c.prompt) ||
+			costs["upstream_inference_completions_cost"] != json.Number(c.completion) || exa.String() != c.exa || fmt.Sprint(details) != c.details {
 			t.Errorf("%s %s: %v", c.model, c.directive, usage)
 		}
-		searched, cited := usage["server_tool_use_details"] != nil, message["annotations"] != nil
-		if searched != (c.tools != "") || cited != (searched && got.completion > 0) { // no text, nothing to cite in
-			t.Errorf("%s: %v %v", c.model, usage, message)
+		if searched := c.exa != "" || c.details != "map[]"; searched != (message["annotations"] != nil) {
+			t.Errorf("%s %s: %v", c.model, c.directive, message)
 		}
 		_, found := r.get("/api/v1/generation?id=" + got.id)
 		if total := found["data"].(map[string]any)["total_cost"]; total != json.Number(c.cost) {

@@ -176,7 +176,7 @@ func (g *generation) show() map[string]any {
 	var engine, results, router, source any
 	if g.searches > 0 {
 		engine, results = "exa", g.searches
-		if g.rates.webSearch.Sign() > 0 {
+		if g.searchesNatively() {
 			engine = "native"
 		}
 	}

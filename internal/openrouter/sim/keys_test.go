@@ -205,7 +205,7 @@ func TestActivity(t *testing.T) {
 	}
 	for _, row := range m.list("/api/v1/activity?date=2026-11-20") {
 		byok := row["byok_usage_inference"].(json.Number).String()
-		if row["provider_name"] == "Azure" && byok != "5.875e-05" || row["provider_name"] == "OpenAI" && (row["prompt_tokens"] != json.Number("21") ||
+		if row["provider_name"] == "Azure" && byok != "0.00005875" || row["provider_name"] == "OpenAI" && (row["prompt_tokens"] != json.Number("21") ||
 			row["completion_tokens"] != json.Number("15") || row["reasoning_tokens"] != json.Number("1") || byok != "0") {
 			t.Errorf("%v", row)
 		}

@@ -1,9 +1,6 @@
 package sim
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // pixel is the picture every image model draws: one transparent point as PNG.
 const pixel = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -15,7 +12,7 @@ const tokensPerImage = 1290
 const tokensPerPicture = 258
 
 // layOut cuts the answer at its token limit and lays out what is streamed, one chunk a part: reasoning, text, the calls
-// of functions, pictures.
+// of functions, pictures; what was found on the web comes first.
 func (g *generation) layOut(answer plan, limit int) {
 	g.tokens = len(answer.reasoning) + len(answer.text) + answer.images*tokensPerImage
 	for _, call := range answer.calls {
@@ -53,8 +50,11 @@ func (g *generation) layOut(answer plan, limit int) {
 		}
 	}
 	g.parts = nil
+	for _, citation := range g.citations() { // before any text, a chunk each
+		g.parts = append(g.parts, delta{Role: "assistant", Annotations: []map[string]any{citation}})
+	}
 	if !g.hideReasoning {
-		g.parts = g.reasoningParts()
+		g.parts = append(g.parts, g.reasoningParts()...)
 	}
 	for _, text := range g.answer {
 		g.parts = append(g.parts, delta{Role: "assistant", Content: text})
@@ -65,9 +65,6 @@ func (g *generation) layOut(answer plan, limit int) {
 	if answer.images > 0 && left >= tokensPerImage {
 		picture := map[string]any{"type": "image_url", "index": 0, "image_url": map[string]any{"url": pixel}}
 		g.parts = append(g.parts, delta{Role: "assistant", Images: []map[string]any{picture}})
-	}
-	if g.searches > 0 && len(g.parts) > 0 {
-		g.parts[len(g.parts)-1].Annotations = g.citations()
 	}
 }
 
@@ -130,7 +127,7 @@ func (g *generation) citations() []map[string]any {
 	for i := range g.searches {
 		all = append(all, map[string]any{"type": "url_citation", "url_citation": map[string]any{
 			"url": fmt.Sprintf("https://example.com/result-%d", i+1), "title": fmt.Sprintf("Result %d", i+1),
-			"content": "What the page says.", "start_index": 0, "end_index": min(5, len(strings.Join(g.answer, "")))}})
+			"content": "What the page says.", "start_index": 0, "end_index": 0}})
 	}
 	return all
 }

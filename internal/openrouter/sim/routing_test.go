@@ -152,7 +152,7 @@ func TestFallback(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.raw)
 	}
 	got = r.chat(ask("x-ai/grok-4-fast", `[[sim: {"down":["x-ai/grok-4-fast"]}]]`, false, `,"models":["openai/gpt-5.1"]`))
-	if !strings.Contains(got.raw, `"model":"openai/gpt-5.1"`) {
+	if !strings.Contains(got.raw, `"model":"openai/gpt-5.1-20251113"`) {
 		t.Errorf("%s", got.raw)
 	}
 }

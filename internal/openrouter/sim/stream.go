@@ -96,7 +96,7 @@ func (s *Server) conclude(out *events, g *generation) {
 	if s.usageShape(g.directive) == UsageRepeat {
 		last = g.chunk(g.finishing(g.finishReason))
 	}
-	last.Usage = g.usage()
+	last.Usage, last.ServiceTier = g.usage(), g.serviceTier()
 	if g.fault.trick == "usage_model" {
 		last.Model = "openai/gpt-1-nobody-asked-for"
 	}
@@ -158,7 +158,7 @@ func (s *Server) plain(w http.ResponseWriter, r *http.Request, g *generation) {
 	s.finish(g, "finished", g.tokens)
 	end := g.finishing(g.finishReason)
 	reply := map[string]any{"id": g.id, "provider": g.model.provider, "model": g.model.servedAs(), "object": "chat.completion",
-		"created": g.created.Unix(), "system_fingerprint": nil, "choices": []any{map[string]any{"index": 0, "logprobs": nil,
+		"created": g.created.Unix(), "service_tier": g.serviceTier(), "system_fingerprint": nil, "choices": []any{map[string]any{"index": 0, "logprobs": nil,
 			"finish_reason": end.FinishReason, "native_finish_reason": end.NativeReason, "message": g.message()}}}
 	if g.wantsMetadata {
 		reply["openrouter_metadata"] = g.metadata()

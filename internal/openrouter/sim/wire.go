@@ -7,16 +7,16 @@ import (
 
 // chunk is one data event of a stream, fields in the order of the wire.
 type chunk struct {
-	ID          string         `json:"id"`
-	Object      string         `json:"object"`
-	Created     int64          `json:"created"`
-	Model       string         `json:"model"`
-	Provider    string         `json:"provider"`
-	ServiceTier string         `json:"service_tier,omitempty"`
-	Choices     []choice       `json:"choices"`
-	Usage       *usage         `json:"usage,omitempty"`
-	Error       map[string]any `json:"error,omitempty"`
-	Metadata    map[string]any `json:"openrouter_metadata,omitempty"`
+	ID          string          `json:"id"`
+	Object      string          `json:"object"`
+	Created     int64           `json:"created"`
+	Model       string          `json:"model"`
+	Provider    string          `json:"provider"`
+	ServiceTier json.RawMessage `json:"service_tier,omitempty"` // with the usage only
+	Choices     []choice        `json:"choices"`
+	Usage       *usage          `json:"usage,omitempty"`
+	Error       map[string]any  `json:"error,omitempty"`
+	Metadata    map[string]any  `json:"openrouter_metadata,omitempty"`
 }
 
 type choice struct {
@@ -24,13 +24,12 @@ type choice struct {
 	Delta        delta   `json:"delta"`
 	FinishReason *string `json:"finish_reason"`
 	NativeReason *string `json:"native_finish_reason"`
-	Logprobs     any     `json:"logprobs"`
 }
 
 // delta is what a chunk adds to the message.
 type delta struct {
-	Role             string           `json:"role"`
 	Content          string           `json:"content"`
+	Role             string           `json:"role"`
 	Reasoning        string           `json:"reasoning,omitempty"`
 	ReasoningDetails []map[string]any `json:"reasoning_details,omitempty"`
 	ToolCalls        []map[string]any `json:"tool_calls,omitempty"`
@@ -68,6 +67,14 @@ func (g *generation) chunk(choices ...choice) chunk {
 		Provider: g.model.provider, Choices: choices}
 }
 
+// serviceTier is OpenAI's own report of it; others report none.
+func (g *generation) serviceTier() json.RawMessage {
+	if g.model.provider == "OpenAI" {
+		return json.RawMessage(`"default"`)
+	}
+	return json.RawMessage("null")
+}
+
 // piece is the chunk of the i-th part.
 func (g *generation) piece(i int) chunk { return g.chunk(choice{Delta: g.parts[i]}) }
 
@@ -94,12 +101,9 @@ func (g *generation) usage() *usage {
 	u.CostDetails = map[string]json.RawMessage{"upstream_inference_cost": json.RawMessage(upstream),
 		"upstream_inference_prompt_cost":      json.RawMessage(number(prompt)),
 		"upstream_inference_completions_cost": json.RawMessage(number(completion))}
-	if g.searches > 0 {
+	u.ServerTools = g.searchDetails()
+	if g.searches > 0 && !g.searchesNatively() {
 		u.CostDetails["server_tool_cost"] = json.RawMessage(number(g.toolCost()))
-		u.ServerTools = map[string]int{"web_search_requests": g.searches}
-		if g.searchesByTool {
-			u.ServerTools["tool_calls_requested"], u.ServerTools["tool_calls_executed"] = g.searches, g.searches
-		}
 	}
 	u.CompletionDetails.Reasoning = min(len(g.reasoning), g.billed)
 	u.CompletionDetails.Image = g.imageTokensOf(g.billed)
@@ -118,7 +122,7 @@ func (g *generation) usage() *usage {
 
 // message is the whole message of a plain answer.
 func (g *generation) message() map[string]any {
-	message := map[string]any{"role": "assistant", "content": strings.Join(g.answer, ""), "refusal": nil}
+	message := map[string]any{"role": "assistant", "content": strings.Join(g.answer, ""), "refusal": nil, "reasoning": nil}
 	var details, images, annotations []map[string]any
 	for _, part := range g.parts {
 		annotations = append(annotations, part.Annotations...)
