@@ -2,6 +2,7 @@ package meter_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"mai/internal/fault"
