@@ -63,7 +63,7 @@ func TestKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, _, text := chat(t, base, key, hello(`{"cost":"7.1e-7"}`)); status != 200 {
+	if status, _, text := chat(t, base, key, hello(`{"cost":"7.1e-05"}`)); status != 200 {
 		t.Fatal(text)
 	}
 	info, err := c.Key(t.Context(), base+"/", key)
