@@ -65,6 +65,24 @@ func TestRecordedArithmetic(t *testing.T) {
 	}
 }
 
+// TestRecordedBytes has the end of a stream byte for byte as OpenRouter sent it in August 2026, but for id and time.
+func TestRecordedBytes(t *testing.T) {
+	now := time.Unix(1786465029, 0)
+	r := start(t, sim.Options{Now: func() time.Time { return now }, UsageShape: sim.UsageRepeat})
+	got := r.chat(ask("openai/gpt-4.1-mini", `[[sim: {"answer":"https","prompt_tokens":8174,"tokens":30}]]`, true, `,"tools":[{"type":"openrouter:web_search"}]`))
+	head := `data: {"id":"` + got.id + `","object":"chat.completion.chunk","created":1786465029,"model":"openai/gpt-4.1-mini","provider":"OpenAI",`
+	finish := `"choices":[{"index":0,"delta":{"content":"","role":"assistant"},"finish_reason":"stop","native_finish_reason":"completed"}]`
+	want := head + `"choices":[{"index":0,"delta":{"content":"https","role":"assistant"},"finish_reason":null,"native_finish_reason":null}]}` + "\n\n" +
+		head + finish + "}\n\n" +
+		head + `"service_tier":"default",` + finish + `,"usage":{"prompt_tokens":8174,"completion_tokens":30,"total_tokens":8204,"cost":0.0133176,` +
+		`"is_byok":false,"prompt_tokens_details":{"cached_tokens":0,"cache_write_tokens":0,"audio_tokens":0,"video_tokens":0},` +
+		`"cost_details":{"upstream_inference_cost":0.0133176,"upstream_inference_prompt_cost":0.0032696,"upstream_inference_completions_cost":0.000048},` +
+		`"completion_tokens_details":{"reasoning_tokens":0,"image_tokens":0,"audio_tokens":0},"server_tool_use_details":{"web_search_requests":1}}}` + "\n\ndata: [DONE]\n\n"
+	if !strings.HasSuffix(got.raw, want) {
+		t.Errorf("got\n%s\nwant the end\n%s", got.raw, want)
+	}
+}
+
 func TestBYOK(t *testing.T) {
 	for mode, cost := range map[string]string{"free": "0", "fee": "0.05"} {
 		r := start(t, sim.Options{BYOK: map[string]string{"openai": mode}})
@@ -354,7 +372,7 @@ func TestEmbeddings(t *testing.T) {
 	if err := json.Unmarshal(got.Data[1].Embedding, &vector); err != nil || status != 200 || len(got.Data) != 2 || len(vector) != 4 || got.Data[1].Index != 1 {
 		t.Fatalf("%d %v %+v", status, err, got)
 	}
-	if line := r.line(id); got.Usage.Prompt != 1000000 || got.Usage.Total != 1000000 || got.Usage.Cost != "0.02" || line.Cost != "0.02" || line.State != "finished" || line.User != "u-1" {
+	if line := r.line(id); !strings.HasPrefix(id, "gen-emb-") || got.Usage.Prompt != 1000000 || got.Usage.Total != 1000000 || got.Usage.Cost != "0.02" || line.Cost != "0.02" || line.State != "finished" || line.User != "u-1" {
 		t.Errorf("%+v %+v", got.Usage, line)
 	}
 	_, found := r.get("/api/v1/generation?id=" + id)

@@ -62,14 +62,20 @@ type generation struct {
 }
 
 // newID makes an id like OpenRouter's. It is random and not seeded, so that no two runs of a simulator share ids.
-func newID(at time.Time) string { return fmt.Sprintf("gen-%d-%s", at.Unix(), rand.Text()[:20]) }
+func newID(kind string, at time.Time) string {
+	prefix := "gen"
+	if kind == "embeddings" {
+		prefix = "gen-emb"
+	}
+	return fmt.Sprintf("%s-%d-%s", prefix, at.Unix(), rand.Text()[:20])
+}
 
 // accept gives the generation its id and puts it on the bill.
 func (s *Server) accept(g *generation) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g.created = s.opts.Now()
-	g.id = newID(g.created)
+	g.id = newID(g.kind, g.created)
 	s.generations[g.id] = g
 	return s.bill.add(g.billLine(EventAccepted, g.created))
 }
@@ -211,5 +217,8 @@ func (g *generation) tried(elapsed int64) []any {
 	}
 	last := all[len(all)-1].(map[string]any)
 	last["status"], last["latency"], last["id"] = 200, elapsed, "chatcmpl-"+g.id[4:]
+	if g.state == "aborted" {
+		last["status"] = 499
+	}
 	return all
 }

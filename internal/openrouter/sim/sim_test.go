@@ -223,7 +223,8 @@ func TestAbort(t *testing.T) {
 		}
 		_, found := r.get("/api/v1/generation?id=" + id)
 		data := found["data"].(map[string]any)
-		if data["cancelled"] != true || rational(t, data["total_cost"].(json.Number).String()).Cmp(rational(t, line.Cost)) != 0 {
+		tries := data["provider_responses"].([]any)
+		if data["cancelled"] != true || tries[0].(map[string]any)["status"] != json.Number("499") || rational(t, data["total_cost"].(json.Number).String()).Cmp(rational(t, line.Cost)) != 0 {
 			t.Errorf("%v", data)
 		}
 	}

@@ -50,13 +50,21 @@ type usage struct {
 		Audio      int `json:"audio_tokens"`
 		Video      int `json:"video_tokens"`
 	} `json:"prompt_tokens_details"`
-	CostDetails       map[string]json.RawMessage `json:"cost_details"`
+	CostDetails       costDetails `json:"cost_details"`
 	CompletionDetails struct {
 		Reasoning int `json:"reasoning_tokens"`
 		Image     int `json:"image_tokens"`
 		Audio     int `json:"audio_tokens"`
 	} `json:"completion_tokens_details"`
 	ServerTools map[string]int `json:"server_tool_use_details,omitempty"`
+}
+
+// costDetails say what the cost is made of, in USD.
+type costDetails struct {
+	Upstream    json.RawMessage `json:"upstream_inference_cost"`
+	Prompt      json.RawMessage `json:"upstream_inference_prompt_cost"`
+	Completions json.RawMessage `json:"upstream_inference_completions_cost"`
+	ServerTool  json.RawMessage `json:"server_tool_cost,omitempty"`
 }
 
 func (g *generation) chunk(choices ...choice) chunk {
@@ -98,13 +106,11 @@ func (g *generation) usage() *usage {
 		}
 	}
 	u.PromptDetails.Cached = g.cachedTokens()
-	u.CostDetails = map[string]json.RawMessage{"upstream_inference_cost": json.RawMessage(upstream),
-		"upstream_inference_prompt_cost":      json.RawMessage(number(prompt)),
-		"upstream_inference_completions_cost": json.RawMessage(number(completion))}
-	u.ServerTools = g.searchDetails()
+	u.CostDetails = costDetails{Upstream: json.RawMessage(upstream), Prompt: json.RawMessage(number(prompt)), Completions: json.RawMessage(number(completion))}
 	if g.searches > 0 && !g.searchesNatively() {
-		u.CostDetails["server_tool_cost"] = json.RawMessage(number(g.toolCost()))
+		u.CostDetails.ServerTool = json.RawMessage(number(g.toolCost()))
 	}
+	u.ServerTools = g.searchDetails()
 	u.CompletionDetails.Reasoning = min(len(g.reasoning), g.billed)
 	u.CompletionDetails.Image = g.imageTokensOf(g.billed)
 	u.Cost = json.RawMessage(cost)
