@@ -182,6 +182,28 @@ func TestRecordsHoldNoSecret(t *testing.T) {
 	}
 }
 
+// TestEveryCaseIsDocumented keeps docs/verified.md whole: a row, or a part of one, for each case.
+func TestEveryCaseIsDocumented(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/verified.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		if columns := strings.Split(line, " | "); len(columns) == 3 {
+			for name := range strings.SplitSeq(columns[1], "; ") {
+				documented[name] = true
+			}
+		}
+	}
+	for _, c := range cases() {
+		if !documented[c.name] {
+			t.Errorf("docs/verified.md has no row for %q", c.name)
+		}
+	}
+}
+
 // TestCompare is about what cannot be known from one reply.
 func TestCompare(t *testing.T) {
 	t.Parallel()

@@ -96,6 +96,21 @@ func TestKeyLife(t *testing.T) {
 	}
 }
 
+func TestDeletedKey(t *testing.T) {
+	r := start(t, sim.Options{})
+	secret, shown := r.manage().create(`{"name":"short-lived"}`)
+	if status, _ := (rig{t, r.sim, r.url, secret}).get("/api/v1/key"); status != 200 {
+		t.Fatal(status)
+	}
+	r.manage().call("DELETE", "/api/v1/keys/"+shown["hash"].(string), "")
+	if status, _ := (rig{t, r.sim, r.url, secret}).get("/api/v1/key"); status != 401 {
+		t.Errorf("a deleted key: %d", status)
+	}
+	if names := column(r.manage().list("/api/v1/keys?include_disabled=true"), "name"); slices.Contains(names, "short-lived") {
+		t.Errorf("%q", names)
+	}
+}
+
 func TestKeyListPages(t *testing.T) {
 	r := start(t, sim.Options{})
 	m := r.manage()
