@@ -26,6 +26,7 @@ var imports = map[string][]string{
 		"internal/meter", "internal/money", "internal/openai", "internal/openrouter", "internal/openrouter/sim", "internal/seal",
 		"internal/server", "internal/sqldb", "internal/webapp", "web",
 	},
+	"cmd/maictl":         {"internal/fault", "internal/fleet", "internal/money"},
 	"cmd/openrouter-sim": {"internal/openrouter/sim"},
 	// The proof sees the program from outside only.
 	"cmd/prove": {"internal/money"},
@@ -33,6 +34,7 @@ var imports = map[string][]string{
 	"internal/account":    {"internal/fault", "internal/sqldb"},
 	"internal/chat":       {"internal/fault", "internal/ledger", "internal/meter", "internal/money", "internal/openai", "internal/sqldb"},
 	"internal/fault":      {},
+	"internal/fleet":      {"internal/fault", "internal/money", "internal/openrouter", "internal/seal", "internal/sqldb"},
 	"internal/gateway":    {"internal/account", "internal/fault", "internal/ledger", "internal/meter", "internal/money", "internal/openai", "internal/webapp"},
 	"internal/ledger":     {"internal/fault", "internal/money", "internal/sqldb"},
 	"internal/livecheck":  {"internal/money", "internal/openrouter/sim"},

@@ -229,6 +229,14 @@ func (m Markup) Charge(cost Amount) (Amount, error) {
 // Bound is Charge rounded up, for amounts that must never be exceeded.
 func (m Markup) Bound(cost Amount) (Amount, error) { return cost.MulDivUp(int64(m), 10_000) }
 
+// Within is the greatest cost whose charge is at most a given charge: charge / markup, rounded down.
+func (m Markup) Within(charge Amount) (Amount, error) {
+	if charge < 0 || m <= 0 {
+		return 0, ErrRange
+	}
+	return mulDiv(charge, 10_000, int64(m), 0)
+}
+
 // String returns the markup as a factor, "1.3".
 func (m Markup) String() string { return (Amount(m) * (USD / 10_000)).String() }
 

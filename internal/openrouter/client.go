@@ -1,9 +1,10 @@
 // Package openrouter asks OpenRouter everything except for answers: what a key may spend, which models there are and
-// what they cost at most, and what one generation did cost. It also reads OpenRouter's error replies, whatever request
-// they belong to. It keeps nothing and decides nothing.
+// what they cost at most, and what one generation did cost; with a management key it makes and changes keys. It also
+// reads OpenRouter's error replies, whatever request they belong to. It keeps nothing and decides nothing.
 package openrouter
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,13 +46,15 @@ func New(h *http.Client) *Client {
 
 // get fetches one document into out. Every reply that is not 200 is an error: *APIError, or ErrFormat for a redirect.
 func (c *Client) get(ctx context.Context, baseURL, key, path string, limit int64, out any) error {
-	base, err := url.Parse(strings.TrimRight(baseURL, "/"))
-	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return fmt.Errorf("%w: %q is not an http or https address", ErrFormat, baseURL)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.String()+path, nil)
+	return c.call(ctx, http.MethodGet, baseURL, key, path, nil, http.StatusOK, limit, out)
+}
+
+// call sends in, unless it is nil, as JSON and reads a reply of at most limit bytes into out. Every status but want is
+// an error.
+func (c *Client) call(ctx context.Context, method, baseURL, key, path string, in any, want int, limit int64, out any) error {
+	req, err := newRequest(ctx, method, baseURL, path, in)
 	if err != nil {
-		return fmt.Errorf("openrouter: %w", err)
+		return err
 	}
 	if key != "" {
 		req.Header.Set("Authorization", "Bearer "+key)
@@ -61,7 +64,7 @@ func (c *Client) get(ctx context.Context, baseURL, key, path string, limit int64
 		return fmt.Errorf("openrouter: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }() // reading is over; nothing depends on it
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode != want {
 		return failure(resp)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
@@ -75,6 +78,29 @@ func (c *Client) get(ctx context.Context, baseURL, key, path string, limit int64
 		return fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	return nil
+}
+
+func newRequest(ctx context.Context, method, baseURL, path string, in any) (*http.Request, error) {
+	base, err := url.Parse(strings.TrimRight(baseURL, "/"))
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, fmt.Errorf("%w: %q is not an http or https address", ErrFormat, baseURL)
+	}
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return nil, fmt.Errorf("openrouter: %w", err)
+		}
+		body = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, base.String()+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("openrouter: %w", err)
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, nil
 }
 
 // failure is the error of a reply that is not 200.

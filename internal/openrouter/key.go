@@ -26,29 +26,34 @@ type KeyInfo struct {
 // OpenRouter's, and with the network's error otherwise; Explain makes a sentence of each.
 func (c *Client) Key(ctx context.Context, baseURL, key string) (KeyInfo, error) {
 	var reply struct {
-		Data *struct {
-			Label        string      `json:"label"`
-			Limit        decimalText `json:"limit"`
-			Remaining    decimalText `json:"limit_remaining"`
-			Reset        string      `json:"limit_reset"`
-			Usage        decimalText `json:"usage"`
-			UsageDaily   decimalText `json:"usage_daily"`
-			UsageWeekly  decimalText `json:"usage_weekly"`
-			UsageMonthly decimalText `json:"usage_monthly"`
-			Management   bool        `json:"is_management_key"`
-			Provisioning bool        `json:"is_provisioning_key"` // the older name of the same
-			FreeTier     bool        `json:"is_free_tier"`
-		} `json:"data"`
+		Data *keyFields `json:"data"`
 	}
 	if err := c.get(ctx, baseURL, key, "/key", maxReply, &reply); err != nil {
 		return KeyInfo{}, notHere(err)
 	}
-	d := reply.Data
-	if d == nil {
+	if reply.Data == nil {
 		return KeyInfo{}, ErrFormat
 	}
-	info := KeyInfo{Label: d.Label, Reset: d.Reset, Management: d.Management || d.Provisioning, FreeTier: d.FreeTier}
-	var err error
+	return reply.Data.info()
+}
+
+// keyFields are the fields that a key has for itself and for the key that manages it.
+type keyFields struct {
+	Label        string      `json:"label"`
+	Limit        decimalText `json:"limit"`
+	Remaining    decimalText `json:"limit_remaining"`
+	Reset        string      `json:"limit_reset"`
+	Usage        decimalText `json:"usage"`
+	UsageDaily   decimalText `json:"usage_daily"`
+	UsageWeekly  decimalText `json:"usage_weekly"`
+	UsageMonthly decimalText `json:"usage_monthly"`
+	Management   bool        `json:"is_management_key"`
+	Provisioning bool        `json:"is_provisioning_key"` // the older name of the same
+	FreeTier     bool        `json:"is_free_tier"`
+}
+
+func (d keyFields) info() (info KeyInfo, err error) {
+	info = KeyInfo{Label: d.Label, Reset: d.Reset, Management: d.Management || d.Provisioning, FreeTier: d.FreeTier}
 	if info.Limit, err = d.Limit.optional(); err != nil {
 		return KeyInfo{}, err
 	}

@@ -17,8 +17,8 @@ import (
 var schema embed.FS
 
 // migrate brings the schema forward, each step in its own transaction.
-func migrate(ctx context.Context, pool *sql.DB) error {
-	provider, err := newProvider(pool)
+func migrate(ctx context.Context, pool *sql.DB, schema fs.FS) error {
+	provider, err := newProvider(pool, schema)
 	if err != nil {
 		return err
 	}
@@ -31,12 +31,17 @@ func migrate(ctx context.Context, pool *sql.DB) error {
 	return nil
 }
 
-func newProvider(pool *sql.DB) (*goose.Provider, error) {
+// instanceSchema are the tables of an instance.
+func instanceSchema() fs.FS {
 	files, err := fs.Sub(schema, "schema/sqlite")
 	if err != nil {
-		return nil, fmt.Errorf("embedded schema: %w", err)
+		panic(err) // a fixed, valid path
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, pool, files)
+	return files
+}
+
+func newProvider(pool *sql.DB, schema fs.FS) (*goose.Provider, error) {
+	provider, err := goose.NewProvider(goose.DialectSQLite3, pool, schema)
 	if err != nil {
 		return nil, fmt.Errorf("embedded schema: %w", err)
 	}
@@ -58,7 +63,7 @@ func refuseNewer(ctx context.Context, provider *goose.Provider) error {
 }
 
 // checkVersions is what a read-only program checks: it must know the schema exactly.
-func checkVersions(ctx context.Context, pool *sql.DB) error {
+func checkVersions(ctx context.Context, pool *sql.DB, schema fs.FS) error {
 	if err := checkSQLite(ctx, pool); err != nil {
 		return err
 	}
@@ -66,7 +71,7 @@ func checkVersions(ctx context.Context, pool *sql.DB) error {
 	if err := pool.QueryRowContext(ctx, `SELECT MAX(version_id) FROM goose_db_version`).Scan(&version); err != nil {
 		return fmt.Errorf("read the schema's number: %w", err)
 	}
-	provider, err := newProvider(pool)
+	provider, err := newProvider(pool, schema)
 	if err != nil {
 		return err
 	}

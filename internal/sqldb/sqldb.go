@@ -10,6 +10,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -30,6 +31,10 @@ const oldestSQLite = "3.51.3"
 
 // Options says how to open a database.
 type Options struct {
+	// File is the name of the database file; "" means File.
+	File string
+	// Schema holds the numbered migrations of the program; nil means those of an instance.
+	Schema fs.FS
 	// ReadOnly opens an existing database beside a running server. Write then fails, and nothing is migrated.
 	ReadOnly bool
 	// Now is the clock; nil means time.Now.
@@ -54,7 +59,13 @@ func Open(ctx context.Context, dir string, opts Options) (*DB, error) {
 	if opts.At == nil {
 		opts.At = func(string) {}
 	}
-	path := filepath.Join(dir, File)
+	if opts.File == "" {
+		opts.File = File
+	}
+	if opts.Schema == nil {
+		opts.Schema = instanceSchema()
+	}
+	path := filepath.Join(dir, opts.File)
 	if opts.ReadOnly {
 		if _, err := os.Stat(path); err != nil {
 			return nil, fault.Wrap(fault.NotFound, err, "There is no database in %s. Give the data folder of an instance with --data.", dir)
@@ -71,7 +82,7 @@ func Open(ctx context.Context, dir string, opts Options) (*DB, error) {
 		err = db.readers.PingContext(ctx)
 	}
 	if err == nil && opts.ReadOnly {
-		err = checkVersions(ctx, db.readers)
+		err = checkVersions(ctx, db.readers, opts.Schema)
 	}
 	if err != nil {
 		return nil, errors.Join(explain(path, err), db.Close())

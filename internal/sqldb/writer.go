@@ -57,7 +57,7 @@ func openWriter(ctx context.Context, path string, opts Options) (*writer, error)
 		queue: make(chan *command, 4*maxBatch), idle: make(chan struct{}),
 	}
 	if err = checkSQLite(ctx, pool); err == nil {
-		err = migrate(ctx, pool)
+		err = migrate(ctx, pool, opts.Schema)
 	}
 	if err == nil {
 		w.conn, err = pool.Conn(ctx)

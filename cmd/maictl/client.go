@@ -1,0 +1,336 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mai/internal/fault"
+	"mai/internal/fleet"
+	"mai/internal/money"
+)
+
+func (p *program) clientCommand() *cobra.Command {
+	root := &cobra.Command{Use: "client", Short: "Client companies"}
+	root.AddCommand(p.clientCreate(), p.clientList(), p.clientShow(), p.clientUsage(), p.clientLimit(),
+		p.clientState("suspend", "Disable a client's key, so that nothing more is spent", (*fleet.Fleet).Suspend),
+		p.clientState("resume", "End a suspension", (*fleet.Fleet).Activate), p.clientRotate(), p.clientDelete())
+	return root
+}
+
+// limits are the flags that say what a client may spend.
+type limits struct{ cost, budget, markup string }
+
+func (l *limits) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&l.cost, "limit", "", "most that the key may cost per UTC month, in USD")
+	cmd.Flags().StringVar(&l.budget, "budget", "", "most that the client may be charged per UTC month, in USD; the limit is budget / markup")
+	cmd.MarkFlagsMutuallyExclusive("limit", "budget")
+}
+
+// limit is the limit in cost; nil is none.
+func (l *limits) limit(markup money.Markup) (*money.Amount, error) {
+	text, divide := l.cost, false
+	if l.budget != "" {
+		text, divide = l.budget, true
+	}
+	if text == "" {
+		return nil, nil //nolint:nilnil // no limit is a valid limit
+	}
+	amount, err := parseUSD(text)
+	if err == nil && divide {
+		amount, err = markup.Within(amount)
+	}
+	return &amount, err
+}
+
+// parseUSD reads an amount as a person writes it.
+func parseUSD(text string) (money.Amount, error) {
+	amount, err := money.Parse(text)
+	if err != nil || amount <= 0 {
+		return 0, fault.Wrap(fault.Invalid, err, "%q is not an amount in USD, such as 500 or 99.50.", text)
+	}
+	return amount, nil
+}
+
+func (p *program) clientCreate() *cobra.Command {
+	var l limits
+	var keyOnly, showKey bool
+	cmd := &cobra.Command{
+		Use:   "create NAME",
+		Short: "Make a client and its OpenRouter key",
+		Long: `create makes an OpenRouter key with a monthly limit and keeps it sealed. It can be killed at any moment: run it
+again, or run "maictl resume", and there is exactly one key.`,
+		Example: `  maictl client create "Company ABC" --limit 500 --no-deploy
+  maictl client create "Company ABC" --budget 650 --no-deploy --json --show-key`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !keyOnly {
+				return fault.New(fault.Invalid, "This maictl makes keys and does not deploy servers yet. Say --no-deploy to make the key, then deploy the image by hand as the README shows.")
+			}
+			markup, err := money.ParseMarkup(l.markup)
+			if err != nil {
+				return fault.Wrap(fault.Invalid, err, "--markup %q: give a factor from 1 to 100, such as 1.3.", l.markup)
+			}
+			limit, err := l.limit(markup)
+			if err != nil {
+				return err
+			}
+			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
+				c, err := f.Create(ctx, fleet.NewClient{Name: args[0], Markup: markup, Limit: limit}, teller(cmd))
+				if err != nil {
+					return err
+				}
+				d, err := newDeployment(ctx, f, c, showKey)
+				if err != nil || p.json {
+					return p.either(cmd, d, err)
+				}
+				return d.print(cmd)
+			})
+		},
+	}
+	l.add(cmd)
+	cmd.Flags().StringVar(&l.markup, "markup", fleet.DefaultMarkup.String(), "charge = cost × markup")
+	cmd.Flags().BoolVar(&keyOnly, "no-deploy", false, "make the key only")
+	cmd.Flags().BoolVar(&showKey, "show-key", false, "print the key, too")
+	return cmd
+}
+
+// either prints a document, unless there is an error.
+func (p *program) either(cmd *cobra.Command, v any, err error) error {
+	if err != nil {
+		return err
+	}
+	return printJSON(cmd, v)
+}
+
+// teller prints progress.
+func teller(cmd *cobra.Command) fleet.Progress {
+	return func(step, what string) { progress(cmd, step, what) }
+}
+
+// deployment is what a person needs to deploy an instance for a new client.
+type deployment struct {
+	ClientName   string       `json:"client_name"`
+	APIKey       string       `json:"api_key,omitempty"`
+	KeyID        string       `json:"key_id"`
+	MonthlyLimit *json.Number `json:"monthly_limit"` // USD of cost
+	CreatedAt    time.Time    `json:"created_at"`
+	Deployment   string       `json:"deployment"`
+}
+
+func newDeployment(ctx context.Context, f *fleet.Fleet, c fleet.Client, showKey bool) (deployment, error) {
+	hash, secret, err := f.Secret(ctx, c)
+	d := deployment{ClientName: c.Name, KeyID: hash, CreatedAt: c.Created.Truncate(time.Second), Deployment: "Dedicated Docker instance with isolated database"}
+	if showKey {
+		d.APIKey = secret
+	}
+	if c.Limit != nil {
+		number := json.Number(c.Limit.String())
+		d.MonthlyLimit = &number
+	}
+	return d, err
+}
+
+// print shows the deployment with what to do next.
+func (d deployment) print(cmd *cobra.Command) error {
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), "\n📋 CLIENT DEPLOYMENT INFO:")
+	if err == nil {
+		err = printJSON(cmd, d)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), `
+🎯 DEPLOYMENT INSTRUCTIONS:
+1. Deploy dedicated Docker instance for %s
+2. Admin enters API key in Settings → Connections
+3. System automatically configures usage tracking
+4. External user ID is auto-learned on first API call
+
+✅ Single-tenant deployment with full data isolation!
+`, d.ClientName)
+	return err
+}
+
+// shownClient is a client in JSON.
+type shownClient struct {
+	Name     string        `json:"name"`
+	Instance string        `json:"instance"`
+	State    fleet.State   `json:"state"`
+	Limit    *money.Amount `json:"limit"`
+	Markup   string        `json:"markup"`
+	Created  time.Time     `json:"created_at"`
+}
+
+func show(c fleet.Client) shownClient {
+	return shownClient{c.Name, c.Instance(), c.State, c.Limit, c.Markup.String(), c.Created.Truncate(time.Second)}
+}
+
+func (p *program) clientList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the clients", Args: cobra.NoArgs, Aliases: []string{"ls"},
+		Example: "  maictl client list\n  maictl client list --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
+				clients, err := f.Clients(ctx)
+				if err != nil {
+					return err
+				}
+				shown, rows := []shownClient{}, [][]string{}
+				for _, c := range clients {
+					shown = append(shown, show(c))
+					rows = append(rows, []string{c.Name, c.Instance(), string(c.State), dollars(c.Limit), c.Markup.String(), c.Created.Format(time.DateOnly)})
+				}
+				if p.json {
+					return printJSON(cmd, shown)
+				}
+				return printTable(cmd, "No clients yet. Make one with `maictl client create`.",
+					[]string{"Client", "Instance", "State", "Limit a month", "Markup", "Created"}, rows)
+			})
+		},
+	}
+}
+
+// onClient is a command on one client.
+func (p *program) onClient(use, short, example string, fn func(context.Context, *cobra.Command, *fleet.Fleet, fleet.Client, []string) error, args cobra.PositionalArgs) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Example: example, Args: args, ValidArgsFunction: p.completeClient,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
+				c, err := f.Client(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				return fn(ctx, cmd, f, c, args[1:])
+			})
+		},
+	}
+}
+
+// completeClient offers the clients to the shell.
+func (p *program) completeClient(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	err := p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
+		clients, err := f.Clients(ctx)
+		for _, c := range clients {
+			names = append(names, c.Slug+"\t"+c.Name)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (p *program) clientShow() *cobra.Command {
+	var showKey bool
+	cmd := p.onClient("show NAME", "Show a client and, with --show-key, its key", "  maictl client show companyabc --show-key --json",
+		func(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client, _ []string) error {
+			d, err := newDeployment(ctx, f, c, showKey)
+			if p.json {
+				return p.either(cmd, struct {
+					shownClient
+					KeyID  string `json:"key_id"`
+					APIKey string `json:"api_key,omitempty"`
+				}{show(c), d.KeyID, d.APIKey}, err)
+			}
+			if err != nil {
+				return err
+			}
+			rows := [][]string{{"Name", c.Name}, {"Instance", c.Instance()}, {"State", string(c.State)}, {"Limit a month", dollars(c.Limit)},
+				{"Markup", c.Markup.String()}, {"Created", c.Created.Format(time.DateTime) + " UTC"}, {"Key", d.KeyID}}
+			if showKey {
+				rows = append(rows, []string{"Secret", d.APIKey})
+			}
+			return printTable(cmd, "", []string{"", ""}, rows)
+		}, cobra.ExactArgs(1))
+	cmd.Flags().BoolVar(&showKey, "show-key", false, "print the key, too")
+	return cmd
+}
+
+func (p *program) clientLimit() *cobra.Command {
+	var l limits
+	cmd := p.onClient("limit NAME [USD]", "Change what a client's key may cost per UTC month; without an amount there is no limit",
+		"  maictl client limit companyabc 750\n  maictl client limit companyabc --budget 975",
+		func(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client, args []string) error {
+			if len(args) == 1 {
+				l.cost = args[0]
+			}
+			limit, err := l.limit(c.Markup)
+			if err == nil && limit == nil {
+				err = p.confirm(cmd, fmt.Sprintf("Let %s spend without a limit?", c.Name))
+			}
+			if err != nil {
+				return err
+			}
+			if c, err = f.Limit(ctx, c, limit, teller(cmd)); err != nil {
+				return err
+			}
+			return p.report(cmd, c, fmt.Sprintf("The limit of %s is %s a month.", c.Name, dollars(c.Limit)))
+		}, cobra.RangeArgs(1, 2))
+	cmd.Flags().StringVar(&l.budget, "budget", "", "most that the client may be charged per UTC month, in USD; the limit is budget / markup")
+	return cmd
+}
+
+// report says what came of a command, as a sentence or as the client in JSON.
+func (p *program) report(cmd *cobra.Command, c fleet.Client, sentence string) error {
+	if p.json {
+		return printJSON(cmd, show(c))
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), sentence)
+	return err
+}
+
+func (p *program) clientState(name, short string, change func(*fleet.Fleet, context.Context, fleet.Client, fleet.Progress) (fleet.Client, error)) *cobra.Command {
+	return p.onClient(name+" NAME", short, "  maictl client "+name+" companyabc",
+		func(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client, _ []string) error {
+			c, err := change(f, ctx, c, teller(cmd))
+			if err != nil {
+				return err
+			}
+			return p.report(cmd, c, fmt.Sprintf("%s is %s.", c.Name, c.State))
+		}, cobra.ExactArgs(1))
+}
+
+func (p *program) clientRotate() *cobra.Command {
+	var finish bool
+	cmd := p.onClient("rotate-key NAME", "Make a new key; with --finish delete the ones before it",
+		"  maictl client rotate-key companyabc             # the old key keeps working\n  maictl client rotate-key companyabc --finish    # when the instance uses the new one",
+		func(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client, _ []string) (err error) {
+			sentence := fmt.Sprintf("%s has a new key; the old one works until `maictl client rotate-key %s --finish`. Show it with `maictl client show %s --show-key`.", c.Name, c.Slug, c.Slug)
+			if finish {
+				sentence = fmt.Sprintf("Only the newest key of %s is left.", c.Name)
+				if err = p.confirm(cmd, fmt.Sprintf("Delete all keys of %s but the newest?", c.Name)); err == nil {
+					err = f.Retire(ctx, c, teller(cmd))
+				}
+			} else {
+				c, err = f.Rotate(ctx, c, teller(cmd))
+			}
+			if err != nil {
+				return err
+			}
+			return p.report(cmd, c, sentence)
+		}, cobra.ExactArgs(1))
+	cmd.Flags().BoolVar(&finish, "finish", false, "delete the keys before the newest")
+	return cmd
+}
+
+func (p *program) clientDelete() *cobra.Command {
+	return p.onClient("delete NAME", "Delete a client's keys at OpenRouter; its records stay", "  maictl client delete companyabc --yes",
+		func(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client, _ []string) error {
+			if err := p.confirm(cmd, fmt.Sprintf("Delete the keys of %s at OpenRouter, so that its instance can call no model any more?", c.Name)); err != nil {
+				return err
+			}
+			c, err := f.Delete(ctx, c, teller(cmd))
+			if err != nil {
+				return err
+			}
+			return p.report(cmd, c, c.Name+" is deleted.")
+		}, cobra.ExactArgs(1))
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"mai/internal/fault"
+	"mai/internal/fleet"
+)
+
+// settings are what the environment says.
+type settings struct {
+	dir, baseURL, management string
+	crashAt                  string // a hook for tests: the point at which the process kills itself
+}
+
+func readSettings(environ []string) settings {
+	get := func(def string, names ...string) string {
+		for _, name := range names {
+			i := slices.IndexFunc(environ, func(e string) bool { return strings.HasPrefix(e, name+"=") })
+			if i >= 0 && len(environ[i]) > len(name)+1 {
+				return environ[i][len(name)+1:]
+			}
+		}
+		return def
+	}
+	home := get("", "HOME")
+	return settings{
+		dir:        get(filepath.Join(get(filepath.Join(home, ".local", "share"), "XDG_DATA_HOME"), "maictl"), "MAICTL_DATA"),
+		baseURL:    get("https://openrouter.ai/api/v1", "OPENROUTER_BASE_URL"),
+		management: get("", "OPENROUTER_MANAGEMENT_KEY", "OPENROUTER_PROVISIONING_KEY"),
+		crashAt:    get("", "MAICTL_CRASH_AT"),
+	}
+}
+
+// program is what the commands share.
+type program struct {
+	settings
+	json bool
+	yes  bool
+}
+
+// commands is the command line of maictl.
+func commands(environ []string) *cobra.Command {
+	p := &program{settings: readSettings(environ)}
+	root := &cobra.Command{
+		Use:   "maictl",
+		Short: "The provider's tool for mAI: clients, their OpenRouter keys, their spending",
+		Long: `maictl makes an OpenRouter key with a monthly limit for each client company and shows what it spends.
+
+Without a command, at a terminal, it asks what to do.
+
+  OPENROUTER_MANAGEMENT_KEY   management (provisioning) key of your OpenRouter account; it is never stored
+  OPENROUTER_BASE_URL         OpenRouter's API; the default is https://openrouter.ai/api/v1
+  MAICTL_DATA                 folder of the database and of the key that seals its secrets; back it up`,
+		Version:       version,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !term.IsTerminal(int(os.Stdin.Fd())) {
+				return cmd.Help()
+			}
+			return p.menu(cmd)
+		},
+	}
+	root.PersistentFlags().BoolVar(&p.json, "json", false, "print JSON")
+	root.PersistentFlags().BoolVar(&p.yes, "yes", false, "do not ask for confirmation")
+	root.AddCommand(p.clientCommand(), p.keyCommand(), p.planCommand(), p.resumeCommand())
+	return root
+}
+
+// open opens the fleet.
+func (p *program) open(ctx context.Context) (*fleet.Fleet, error) {
+	at, err := crashHook(p.crashAt)
+	if err != nil {
+		return nil, err
+	}
+	return fleet.Open(ctx, fleet.Options{
+		Dir: p.dir, BaseURL: p.baseURL, Management: p.management, HTTP: &http.Client{Timeout: 30 * time.Second},
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), At: at,
+	})
+}
+
+// with runs fn with the fleet.
+func (p *program) with(cmd *cobra.Command, fn func(context.Context, *fleet.Fleet) error) (err error) {
+	f, err := p.open(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closing := f.Close(); err == nil {
+			err = closing
+		}
+	}()
+	return fn(cmd.Context(), f)
+}
+
+func (p *program) planCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "plan",
+		Short:   "Show what is not as it is wanted, and change nothing; exit 0 when all is, 2 when something is not",
+		Example: "  maictl plan\n  maictl plan --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
+				changes, err := f.Plan(ctx)
+				if err != nil {
+					return err
+				}
+				if p.json {
+					err = printJSON(cmd, orEmpty(changes))
+				} else {
+					rows := make([][]string, len(changes))
+					for i, c := range changes {
+						rows[i] = []string{"mai-" + c.Client, c.Step, c.What}
+					}
+					err = printTable(cmd, "Everything is as it is wanted.", []string{"Client", "Step", "To do"}, rows)
+				}
+				if err == nil && len(changes) > 0 {
+					err = errPending
+				}
+				return err
+			})
+		},
+	}
+}
+
+func (p *program) resumeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "resume",
+		Short:   "Bring every client to what is wanted of it, from wherever an earlier run broke off",
+		Example: "  maictl resume",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
+				return f.Resume(ctx, func(c fleet.Client, step, what string) { progress(cmd, c.Instance()+": "+step, what) })
+			})
+		},
+	}
+}
+
+// confirm asks before what cannot be taken back. Without a terminal and without --yes it refuses.
+func (p *program) confirm(cmd *cobra.Command, question string) error {
+	if p.yes {
+		return nil
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return fault.New(fault.Invalid, "%s Say --yes to do it without being asked.", question)
+	}
+	answer, err := newPrompter(cmd).line(question + " [y/N] ")
+	if err == nil && !strings.EqualFold(answer, "y") && !strings.EqualFold(answer, "yes") {
+		err = fault.New(fault.Conflict, "Nothing was changed.")
+	}
+	return err
+}
+
+// progress tells how work goes, beside what the command prints.
+func progress(cmd *cobra.Command, step, what string) {
+	_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", step, what) // a closed terminal is no reason to stop
+}

@@ -1,0 +1,192 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"mai/internal/fault"
+	"mai/internal/money"
+	"mai/internal/openrouter"
+	"mai/internal/sqldb"
+)
+
+// Create makes a client and brings it up. When it fails after the client was recorded, Resume goes on where it broke
+// off. Conflict when the name collides with another client's.
+func (f *Fleet) Create(ctx context.Context, in NewClient, tell Progress) (Client, error) {
+	if err := f.needManagement(); err != nil {
+		return Client{}, err
+	}
+	c, err := f.add(ctx, in)
+	if err != nil {
+		return Client{}, err
+	}
+	return c, f.settle(ctx, c, tell)
+}
+
+// Limit changes what a client's keys may cost per UTC month; nil takes the limit away.
+func (f *Fleet) Limit(ctx context.Context, c Client, limit *money.Amount, tell Progress) (Client, error) {
+	if err := checkLimit(limit); err != nil {
+		return c, err
+	}
+	return f.change(ctx, c, tell, func(c *Client) { c.Limit = limit })
+}
+
+// Suspend disables a client's keys, so that nothing more can be spent. Resume enables them again.
+func (f *Fleet) Suspend(ctx context.Context, c Client, tell Progress) (Client, error) {
+	return f.change(ctx, c, tell, func(c *Client) { c.State = Suspended })
+}
+
+// Activate ends a suspension.
+func (f *Fleet) Activate(ctx context.Context, c Client, tell Progress) (Client, error) {
+	return f.change(ctx, c, tell, func(c *Client) { c.State = Active })
+}
+
+// Delete deletes a client's keys at OpenRouter. Its records stay, and so does its name.
+func (f *Fleet) Delete(ctx context.Context, c Client, tell Progress) (Client, error) {
+	return f.change(ctx, c, tell, func(c *Client) { c.State = Deleted })
+}
+
+// Rotate makes a new key for a client. The one before keeps working until Retire, so that the instance can be given the
+// new one first.
+func (f *Fleet) Rotate(ctx context.Context, c Client, tell Progress) (Client, error) {
+	return f.change(ctx, c, tell, func(c *Client) { c.keyNumber++ })
+}
+
+// Retire deletes all keys of a client but the newest.
+func (f *Fleet) Retire(ctx context.Context, c Client, tell Progress) error {
+	if err := f.needManagement(); err != nil {
+		return err
+	}
+	err := f.db.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(`UPDATE keys SET state = 'retired' WHERE client_id = $1 AND number < $2 AND state = 'current'
+			AND EXISTS (SELECT 1 FROM keys WHERE client_id = $1 AND number = $2 AND state = 'current')`, c.ID, c.keyNumber)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return f.settle(ctx, c, tell)
+}
+
+func (f *Fleet) change(ctx context.Context, c Client, tell Progress, change func(*Client)) (Client, error) {
+	if err := f.needManagement(); err != nil {
+		return c, err
+	}
+	if err := f.want(ctx, &c, change); err != nil {
+		return c, err
+	}
+	return c, f.settle(ctx, c, tell)
+}
+
+// Change is something that is not as it is wanted.
+type Change struct {
+	Client string `json:"client"`
+	Step   string `json:"step"`
+	What   string `json:"what"`
+}
+
+// Plan compares what is wanted of every client with what is there and changes nothing.
+func (f *Fleet) Plan(ctx context.Context) (changes []Change, err error) {
+	err = f.every(ctx, func(c Client) error {
+		for _, s := range f.steps() {
+			actions, err := s.plan(ctx, &work{Client: c})
+			if err != nil {
+				changes = append(changes, Change{c.Slug, s.name, fault.Message(err)})
+				continue
+			}
+			for _, a := range actions {
+				changes = append(changes, Change{c.Slug, s.name, a.what})
+			}
+		}
+		return nil
+	})
+	return changes, err
+}
+
+// Resume brings every client to what is wanted of it, also those whose creation or deletion broke off.
+func (f *Fleet) Resume(ctx context.Context, tell func(client Client, step, what string)) error {
+	return f.every(ctx, func(c Client) error {
+		return f.settle(ctx, c, func(step, what string) { tell(c, step, what) })
+	})
+}
+
+// every calls fn with each client that is not deleted for good.
+func (f *Fleet) every(ctx context.Context, fn func(Client) error) error {
+	if err := f.needManagement(); err != nil {
+		return err
+	}
+	var list []Client
+	err := f.db.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		list, err = sqldb.All(tx, `SELECT `+clientColumns+` FROM clients c WHERE state <> 'deleted'
+			OR EXISTS (SELECT 1 FROM keys WHERE client_id = c.id AND state <> 'deleted') ORDER BY name, id`, nil, scanClient)
+		return err
+	})
+	for _, c := range list {
+		if err == nil {
+			err = fn(c)
+		}
+	}
+	return err
+}
+
+// Usage is what a client has spent, as OpenRouter counts it, in UTC.
+type Usage struct {
+	// Month, Day and Total are cost; Charge is Month at the client's markup.
+	Month, Day, Total, Charge money.Amount
+	// Limit and Remaining are cost per month; nil without a limit.
+	Limit, Remaining *money.Amount
+	At               time.Time
+}
+
+// Usage asks OpenRouter what the client's keys have spent.
+func (f *Fleet) Usage(ctx context.Context, c Client) (u Usage, err error) {
+	if err := f.needManagement(); err != nil {
+		return u, err
+	}
+	rows, err := f.keyRows(ctx, c.ID)
+	if err != nil {
+		return u, err
+	}
+	for _, row := range rows {
+		key, err := f.router.ManagedKey(ctx, f.baseURL, f.management, row.hash)
+		if err != nil {
+			return u, explainManagement(err)
+		}
+		if u, err = u.add(key.KeyInfo); err != nil {
+			return u, err
+		}
+	}
+	u.At = time.Now().UTC()
+	u.Charge, err = c.Markup.Charge(u.Month)
+	return u, err
+}
+
+// KeyUsage asks OpenRouter what a key has spent, with the key itself: it need not be a client's.
+func (f *Fleet) KeyUsage(ctx context.Context, key string) (u Usage, err error) {
+	info, err := f.router.Key(ctx, f.baseURL, key)
+	if err != nil {
+		if refused, ok := errors.AsType[*openrouter.APIError](err); ok && refused.Class() == openrouter.ClassBadKey {
+			return u, fault.Wrap(fault.Invalid, err, "OpenRouter does not know this key: it is mistyped, disabled or deleted.")
+		}
+		return u, openrouter.Explain(err)
+	}
+	u.At = time.Now().UTC()
+	return u.add(info)
+}
+
+// add counts a key in. What remains is the newest key's, which comes last.
+func (u Usage) add(key openrouter.KeyInfo) (Usage, error) {
+	for _, sum := range []struct {
+		into *money.Amount
+		more money.Amount
+	}{{&u.Month, key.UsageMonthly}, {&u.Day, key.UsageDaily}, {&u.Total, key.Usage}} {
+		total, err := sum.into.Add(sum.more)
+		if err != nil {
+			return u, err
+		}
+		*sum.into = total
+	}
+	u.Limit, u.Remaining = key.Limit, key.Remaining
+	return u, nil
+}

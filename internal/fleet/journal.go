@@ -1,0 +1,209 @@
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"os"
+	"syscall"
+	"time"
+
+	"mai/internal/fault"
+	"mai/internal/sqldb"
+)
+
+// step is one thing that has to be true of a client.
+type step struct {
+	name string
+	// plan looks at the world and returns what has to be changed, in order; nothing when all is as it is wanted.
+	plan func(context.Context, *work) ([]action, error)
+}
+
+// action is one change. It may be made again after a crash at any point, from a new plan.
+type action struct {
+	what string // for people: "create the key mai-companyabc-key-1"
+	do   func(context.Context) error
+}
+
+// steps are the steps of a client, in order.
+func (f *Fleet) steps() []step { return []step{{"key", f.planKeys}} }
+
+// Progress is told as the steps of a client go.
+type Progress func(step, what string)
+
+// work is one run of a client's steps, under a lease.
+type work struct {
+	Client
+	fence int64
+}
+
+// leaseTime is how long a lease holds without being renewed: longer than any single call outside.
+const leaseTime = 2 * time.Minute
+
+// settle brings a client to what is wanted of it.
+func (f *Fleet) settle(ctx context.Context, c Client, tell Progress) error {
+	if err := f.needManagement(); err != nil {
+		return err
+	}
+	w := &work{Client: c}
+	if err := f.lease(ctx, w); err != nil {
+		return err
+	}
+	var err error
+	for _, s := range f.steps() {
+		if err = f.run(ctx, w, s, tell); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, f.release(context.WithoutCancel(ctx), w))
+}
+
+// run plans, acts, plans again to verify, and journals one step.
+func (f *Fleet) run(ctx context.Context, w *work, s step, tell Progress) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.journal(context.WithoutCancel(ctx), w, s.name, "failed", fault.Message(err)))
+		}
+	}()
+	actions, err := s.plan(ctx, w)
+	if err != nil {
+		return err
+	}
+	if len(actions) > 0 {
+		if err := f.journal(ctx, w, s.name, "doing", ""); err != nil {
+			return err
+		}
+	}
+	for _, a := range actions {
+		tell(s.name, a.what)
+		f.at(s.name + ".before")
+		if err := a.do(ctx); err != nil {
+			return err
+		}
+		f.at(s.name + ".after")
+	}
+	if actions, err = s.plan(ctx, w); err != nil {
+		return err
+	}
+	if len(actions) > 0 {
+		return fault.New(fault.Upstream, "The step %q ran, and this is still to do: %s. Run `maictl resume`.", s.name, actions[0].what)
+	}
+	return f.journal(ctx, w, s.name, "done", "")
+}
+
+// journal records how far a step is, if the lease still holds.
+func (f *Fleet) journal(ctx context.Context, w *work, step, state, problem string) error {
+	return f.write(ctx, w, func(tx *sqldb.Tx) error {
+		started := 0
+		if state == "doing" {
+			started = 1
+		}
+		_, err := tx.Exec(`INSERT INTO steps (client_id, name, state, attempts, error, updated_at) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (client_id, name) DO UPDATE SET state = excluded.state, attempts = steps.attempts + excluded.attempts,
+				error = excluded.error, updated_at = excluded.updated_at`, w.ID, step, state, started, problem, tx.Now.UnixMicro())
+		return err
+	})
+}
+
+// write is a transaction of somebody who holds the lease; it renews the lease.
+func (f *Fleet) write(ctx context.Context, w *work, fn func(*sqldb.Tx) error) error {
+	return f.db.Write(ctx, func(tx *sqldb.Tx) error {
+		n, err := tx.Exec(`UPDATE leases SET expires_at = $1 WHERE client_id = $2 AND fence = $3`,
+			tx.Now.Add(leaseTime).UnixMicro(), w.ID, w.fence)
+		if err == nil && n == 0 {
+			err = fault.New(fault.Conflict, "Somebody else works on %s now; this run was overtaken and changed nothing more.", w.Name)
+		}
+		if err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+// lease takes the right to work on a client, or says who has it. A lease of a process of this machine that is gone is
+// free at once, any other when it expires.
+func (f *Fleet) lease(ctx context.Context, w *work) error {
+	return f.db.Write(ctx, func(tx *sqldb.Tx) error {
+		var actor string
+		var process int
+		var expires int64
+		err := tx.Row(`SELECT actor, process, fence, expires_at FROM leases WHERE client_id = $1`, []any{w.ID},
+			&actor, &process, &w.fence, &expires)
+		if err != nil && !errors.Is(err, sqldb.ErrNoRows) {
+			return err
+		}
+		left := time.UnixMicro(expires).Sub(tx.Now)
+		if left > 0 && (actor != f.actor || running(process)) {
+			return fault.New(fault.Conflict, "%s (process %d) works on %s. Wait until that run has ended; if it died, %d seconds.",
+				actor, process, w.Name, int(left.Seconds())+1)
+		}
+		w.fence++
+		_, err = tx.Exec(`INSERT INTO leases (client_id, actor, process, fence, expires_at) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (client_id) DO UPDATE SET actor = excluded.actor, process = excluded.process, fence = excluded.fence,
+				expires_at = excluded.expires_at`,
+			w.ID, f.actor, os.Getpid(), w.fence, tx.Now.Add(leaseTime).UnixMicro())
+		return err
+	})
+}
+
+// running reports whether a process of this machine may still run.
+func running(process int) bool {
+	return process > 0 && !errors.Is(syscall.Kill(process, 0), syscall.ESRCH)
+}
+
+// release gives the lease back.
+func (f *Fleet) release(ctx context.Context, w *work) error {
+	return f.db.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(`UPDATE leases SET expires_at = 0 WHERE client_id = $1 AND fence = $2`, w.ID, w.fence)
+		return err
+	})
+}
+
+// outside makes a change outside of the database: it is audited before it is asked for, and again with what came of it.
+func (f *Fleet) outside(ctx context.Context, w *work, action, detail string, change func() error) error {
+	if err := f.write(ctx, w, func(tx *sqldb.Tx) error { return f.audit(tx, w.ID, action, "asked", detail) }); err != nil {
+		return err
+	}
+	f.at(action + ".before")
+	err := change()
+	f.at(action + ".after")
+	outcome := "done"
+	if err != nil {
+		outcome, detail = "failed", detail+": "+fault.Message(err)
+	}
+	return errors.Join(err, f.db.Write(context.WithoutCancel(ctx), func(tx *sqldb.Tx) error {
+		return f.audit(tx, w.ID, action, outcome, detail)
+	}))
+}
+
+// auditLine is one line of the audit. Its JSON, after the hash before it, is what is hashed.
+type auditLine struct {
+	Seq      int64  `json:"seq"`
+	At       int64  `json:"at"`
+	Actor    string `json:"actor"`
+	ClientID string `json:"client_id"`
+	Action   string `json:"action"`
+	Outcome  string `json:"outcome"`
+	Detail   string `json:"detail"`
+}
+
+// audit appends a line.
+func (f *Fleet) audit(tx *sqldb.Tx, clientID, action, outcome, detail string) error {
+	var seq int64
+	prev := []byte{}
+	err := tx.Row(`SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1`, nil, &seq, &prev)
+	if err != nil && !errors.Is(err, sqldb.ErrNoRows) {
+		return err
+	}
+	line := auditLine{Seq: seq + 1, At: tx.Now.UnixMicro(), Actor: f.actor, ClientID: clientID, Action: action, Outcome: outcome, Detail: detail}
+	text, err := json.Marshal(line)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(append(bytes.Clone(prev), text...))
+	_, err = tx.Exec(`INSERT INTO audit (seq, at, actor, client_id, action, outcome, detail, prev_hash, hash)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, line.Seq, line.At, line.Actor, line.ClientID, line.Action, line.Outcome, line.Detail, prev, sum[:])
+	return err
+}
