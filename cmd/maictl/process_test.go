@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"mai/internal/openrouter/sim"
+)
+
+// asMaictl makes the test binary be maictl.
+const asMaictl = "RUN_AS_MAICTL"
+
+const management = "sk-or-v1-5ec0000000000000000000000000000000000000000000000000000000000001"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asMaictl) != "" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// provider is a folder of maictl and the OpenRouter account it acts on.
+type provider struct {
+	t   *testing.T
+	dir string
+	url string
+}
+
+func newProvider(t *testing.T) *provider {
+	t.Helper()
+	router, err := sim.New(sim.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := router.AddKey(sim.Key{Key: management, Management: true}); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(router)
+	t.Cleanup(func() {
+		server.Close()
+		if err := router.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &provider{t, t.TempDir(), server.URL + "/api/v1"}
+}
+
+// run runs maictl with nothing of this environment but what it needs, and more.
+func (p *provider) run(more []string, args ...string) (code int, stdout, stderr string) {
+	p.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	cmd := exec.CommandContext(p.t.Context(), self, args...)
+	cmd.Dir = p.t.TempDir()
+	cmd.Env = append([]string{asMaictl + "=1", "HOME=" + p.t.TempDir(), "GOCOVERDIR=" + p.t.TempDir(), "MAICTL_DATA=" + p.dir,
+		"OPENROUTER_BASE_URL=" + p.url, "OPENROUTER_MANAGEMENT_KEY=" + management}, more...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	var exited *exec.ExitError
+	if err != nil && !errors.As(err, &exited) {
+		p.t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// must runs maictl, expects success, and decodes what it prints into out.
+func (p *provider) must(out any, args ...string) {
+	p.t.Helper()
+	code, stdout, stderr := p.run(nil, append(args, "--json")...)
+	if code != 0 {
+		p.t.Fatalf("maictl %s: exit %d: %s", strings.Join(args, " "), code, stderr)
+	}
+	if err := json.Unmarshal([]byte(stdout), out); err != nil {
+		p.t.Fatalf("maictl %s: %v in %s", strings.Join(args, " "), err, stdout)
+	}
+}
+
+// instanceKeys are the keys at OpenRouter that are named like an instance's.
+func (p *provider) instanceKeys() (names []string) {
+	p.t.Helper()
+	var keys []struct{ Name, Client string }
+	p.must(&keys, "key", "list")
+	for _, key := range keys {
+		if strings.HasPrefix(key.Name, "mai-") {
+			names = append(names, key.Name+" of "+key.Client)
+		}
+	}
+	return names
+}
+
+func TestKilledAtEveryPoint(t *testing.T) {
+	create := []string{"client", "create", "Company ABC", "--limit", "500", "--no-deploy"}
+	killed := 0
+	for n := 1; ; n++ {
+		p := newProvider(t)
+		code, _, stderr := p.run([]string{"MAICTL_CRASH_AT=" + strconv.Itoa(n)}, create...)
+		if code == 0 {
+			break
+		}
+		if code != -1 {
+			t.Fatalf("point %d: exit %d: %s", n, code, stderr)
+		}
+		killed++
+		if n%2 == 0 { // the same command again, or resume
+			p.must(&struct{}{}, create...)
+		} else if code, _, stderr := p.run(nil, "resume"); code != 0 {
+			t.Errorf("point %d: resume: %s", n, stderr)
+		}
+		if keys := p.instanceKeys(); len(keys) != 1 || keys[0] != "mai-companyabc-key-1 of companyabc" {
+			t.Errorf("point %d: OpenRouter has %v", n, keys)
+		}
+		if code, out, _ := p.run(nil, "plan"); code != 0 {
+			t.Errorf("point %d: plan exits %d: %s", n, code, out)
+		}
+	}
+	if killed < 4 {
+		t.Errorf("only %d points", killed)
+	}
+	t.Logf("killed at %d points, each time exactly one key", killed)
+}
+
+func TestCommands(t *testing.T) {
+	p := newProvider(t)
+	var made struct {
+		ClientName   string      `json:"client_name"`
+		APIKey       string      `json:"api_key"`
+		KeyID        string      `json:"key_id"`
+		MonthlyLimit json.Number `json:"monthly_limit"`
+		Deployment   string
+	}
+	p.must(&made, "client", "create", "Company ABC", "--limit", "500", "--no-deploy")
+	if made.ClientName != "Company ABC" || made.APIKey != "" || len(made.KeyID) != 64 || made.MonthlyLimit != "500" {
+		t.Errorf("%+v", made)
+	}
+	var usage struct {
+		UsageMonth, ChargeMonth string
+		Limit, Remaining        string
+	}
+	p.must(&usage, "client", "usage", "Company ABC")
+	if usage.Limit != "500" || usage.Remaining != "500" {
+		t.Errorf("%+v", usage)
+	}
+	for name, c := range map[string]struct {
+		code int
+		args []string
+		says string
+	}{
+		"a plan with nothing to do": {0, []string{"plan"}, "as it is wanted"},
+		"no deployment":             {1, []string{"client", "create", "Other"}, "--no-deploy"},
+		"a bad amount":              {1, []string{"client", "create", "Other", "--no-deploy", "--limit", "lots"}, "500"},
+		"limit and budget":          {1, []string{"client", "create", "Other", "--no-deploy", "--limit", "5", "--budget", "5"}, "budget"},
+		"an unknown client":         {1, []string{"client", "show", "nobody"}, "companyabc"},
+		"deleting unasked":          {1, []string{"client", "delete", "companyabc"}, "--yes"},
+		"an unknown command":        {1, []string{"client", "explode"}, ""},
+		"the help":                  {0, []string{"client", "create", "--help"}, "maictl client create \"Company ABC\" --limit 500"},
+		"completion":                {0, []string{"__complete", "client", "show", ""}, "companyabc\tCompany ABC"},
+	} {
+		code, stdout, stderr := p.run(nil, c.args...)
+		if code != c.code || !strings.Contains(stdout+stderr, c.says) {
+			t.Errorf("%s: exit %d, %s%s", name, code, stdout, stderr)
+		}
+	}
+	var limited struct{ Limit string }
+	if p.must(&limited, "client", "limit", "companyabc", "--budget", "975"); limited.Limit != "750" {
+		t.Errorf("a budget of 975 at 1.3 is a limit of %s", limited.Limit)
+	}
+	// What was changed behind our back is found, and mended.
+	if code, _, _ := p.run(nil, "client", "delete", "companyabc", "--yes"); code != 0 || len(p.instanceKeys()) != 0 {
+		t.Errorf("exit %d, keys %v", code, p.instanceKeys())
+	}
+}
