@@ -14,11 +14,9 @@ import (
 )
 
 func (p *program) clientCommand() *cobra.Command {
-	root := &cobra.Command{Use: "client", Short: "Client companies"}
-	root.AddCommand(p.clientCreate(), p.clientList(), p.clientShow(), p.clientUsage(), p.clientLimit(),
+	return noun("client", "Client companies", p.clientCreate(), p.clientList(), p.clientShow(), p.clientUsage(), p.clientLimit(),
 		p.clientState("suspend", "Disable a client's key, so that nothing more is spent", (*fleet.Fleet).Suspend),
 		p.clientState("resume", "End a suspension", (*fleet.Fleet).Activate), p.clientRotate(), p.clientDelete())
-	return root
 }
 
 // limits are the flags that say what a client may spend.

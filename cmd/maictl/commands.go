@@ -150,6 +150,13 @@ func (p *program) resumeCommand() *cobra.Command {
 	}
 }
 
+// noun is a command that only has commands below it.
+func noun(name, short string, below ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd.AddCommand(below...)
+	return cmd
+}
+
 // confirm asks before what cannot be taken back. Without a terminal and without --yes it refuses.
 func (p *program) confirm(cmd *cobra.Command, question string) error {
 	if p.yes {

@@ -15,12 +15,10 @@ import (
 )
 
 func (p *program) keyCommand() *cobra.Command {
-	root := &cobra.Command{Use: "key", Short: "Keys of the OpenRouter account"}
-	root.AddCommand(
+	return noun("key", "Keys of the OpenRouter account",
 		p.keyList("list", "List the keys of the account and whose they are", "No keys yet.", (*fleet.Fleet).Keys),
 		p.keyList("orphans", "List keys that are named like an instance's and belong to no client here", "No orphans.", (*fleet.Fleet).Orphans),
 		p.keyAdopt())
-	return root
 }
 
 func (p *program) keyList(name, short, none string, list func(*fleet.Fleet, context.Context) ([]fleet.Key, error)) *cobra.Command {

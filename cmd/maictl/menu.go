@@ -60,10 +60,10 @@ func (q *prompter) secret(question string) (string, error) {
 // menu asks what to do. Its first two choices are the two modes of the deployment guide.
 func (p *program) menu(cmd *cobra.Command) error {
 	q := newPrompter(cmd)
-	_, err := fmt.Fprintf(q.out, "🚀 mAI: Client API Key Creator & Usage Checker\n%s\nSelect mode:\n1. Create new API key\n2. Check usage of existing API key\n3. List clients\n4. Show what is not as it is wanted\n", strings.Repeat("=", 60))
+	_, err := fmt.Fprintf(q.out, "🚀 mAI: Simple Client API Key Creator & Usage Checker\n%s\nSelect mode:\n1. Create new API key\n2. Check usage of existing API key\n3. List clients\n4. Show what is not as it is wanted\n", strings.Repeat("=", 60))
 	for err == nil {
 		var choice string
-		if choice, err = q.line("Enter choice (1, 2, 3 or 4): "); err != nil {
+		if choice, err = q.line("Enter choice (1 or 2; 3 or 4 for more): "); err != nil {
 			break
 		}
 		switch choice {

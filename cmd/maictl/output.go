@@ -27,7 +27,7 @@ func orEmpty[T any](list []T) []T {
 	return list
 }
 
-// printTable prints rows below a head, or a sentence when there are none. Columns whose values are all numbers stand on
+// printTable prints rows below a head, if that has words, or a sentence when there are none. Columns whose values are all numbers stand on
 // the right.
 func printTable(cmd *cobra.Command, none string, head []string, rows [][]string) error {
 	if len(rows) == 0 {
@@ -42,7 +42,10 @@ func printTable(cmd *cobra.Command, none string, head []string, rows [][]string)
 			right[col] = right[col] && strings.Trim(row[col], "0123456789.$—") == ""
 		}
 	}
-	for _, row := range append([][]string{head}, rows...) {
+	if strings.Join(head, "") != "" {
+		rows = append([][]string{head}, rows...)
+	}
+	for _, row := range rows {
 		var line strings.Builder
 		for col, cell := range row {
 			gap := strings.Repeat(" ", widths[col]-utf8.RuneCountInString(cell))
