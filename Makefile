@@ -20,7 +20,7 @@ NPM_INSTALL = PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm --prefix $(1) install --no-
 
 skipped = @printf '\n*** SKIPPED: %s\n\n' '$(1)'
 
-.PHONY: help run demo build test test-quick prove prove-guards live lint bench image fmt
+.PHONY: help run demo build maictl test test-quick prove prove-guards live lint bench image fmt
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -31,9 +31,9 @@ run: build ## serve on http://localhost:8080 with data in ./data
 demo: build ## the same with a simulated OpenRouter: nothing to sign up for, nothing to pay
 	bin/mai demo
 
-build: $(UI) ## bin/mai, one static program with the UI inside
+build: $(UI) ## bin/mai, one static program with the UI inside, and bin/maictl
 	$(if $(UI),,$(call skipped,the UI: npm is not installed))
-	$(GOBUILD) -o bin/mai ./cmd/mai
+	$(GOBUILD) -o bin/ ./cmd/mai ./cmd/maictl
 
 test: build ## everything that needs no key: Go with -race, UI, browser, a short proof of the books
 	go vet ./...
@@ -87,6 +87,10 @@ image: $(UI) ## bin/mai-production.tar, a container image, also loaded into Dock
 	go run ./tools/image -binary bin/linux-$(ARCH)/mai -arch $(ARCH) -version "$(VERSION)" \
 		-created "$$(git log -1 --format=%ct 2>/dev/null || echo 0)" -out bin/mai-production.tar
 	if docker info >/dev/null 2>&1; then docker load -i bin/mai-production.tar; else echo "no Docker engine answers: bin/mai-production.tar was not loaded"; fi
+
+maictl: ## bin/maictl-OS-ARCH for Linux and macOS, amd64 and arm64
+	for os in linux darwin; do for arch in amd64 arm64; do \
+		GOOS=$$os GOARCH=$$arch $(GOBUILD) -o bin/maictl-$$os-$$arch ./cmd/maictl; done; done
 
 fmt: ## format the sources
 	gofmt -w $$(git ls-files --cached --others --exclude-standard '*.go')
