@@ -36,6 +36,11 @@ func (u *externalUsers) load(ctx context.Context, db *sqldb.DB) error {
 	})
 }
 
+// Pseudonym returns as whom a user is known upstream, in the caller's transaction. It is made on first use.
+func (m *Meter) Pseudonym(tx *sqldb.Tx, userID string) (string, error) {
+	return m.users.pseudonym(tx, userID)
+}
+
 // pseudonym returns a user's pseudonym and makes it on first use, in the writer's transaction.
 func (u *externalUsers) pseudonym(tx *sqldb.Tx, userID string) (string, error) {
 	u.mu.Lock()

@@ -61,14 +61,19 @@ func openBill(path string) (billBook, error) {
 	return book, nil
 }
 
-// add returns the first write error ever met: a bill with a hole must not go on quietly.
-func (b *billBook) add(line BillLine) error {
+// keep holds a line in memory.
+func (b *billBook) keep(line BillLine) {
 	if at, known := b.index[line.ID]; known {
 		b.lines[at] = line
-	} else {
-		b.index[line.ID] = len(b.lines)
-		b.lines = append(b.lines, line)
+		return
 	}
+	b.index[line.ID] = len(b.lines)
+	b.lines = append(b.lines, line)
+}
+
+// add returns the first write error ever met: a bill with a hole must not go on quietly.
+func (b *billBook) add(line BillLine) error {
+	b.keep(line)
 	if b.file == nil || b.err != nil {
 		return b.err
 	}

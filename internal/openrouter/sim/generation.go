@@ -17,6 +17,7 @@ type generation struct {
 	kind          string   // "completions" or "embeddings"
 	stream        bool
 	created       time.Time
+	endedAt       time.Time // of one of the past; zero is now
 	wantsMetadata bool
 	directive     Directive
 	fault         fault
@@ -93,6 +94,9 @@ func (s *Server) finish(g *generation, state string, completionTokens int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.opts.Now()
+	if !g.endedAt.IsZero() {
+		now = g.endedAt
+	}
 	g.state, g.cost, g.upstream, g.billed, g.ended = state, cost, upstream, completionTokens, now
 	g.visibleAt, g.hidden = now.Add(delay), delay < 0
 	account := g.account

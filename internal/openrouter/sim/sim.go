@@ -27,6 +27,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -48,6 +49,8 @@ const (
 type Options struct {
 	// BillPath is the JSONL file the bill is appended to; empty keeps the bill in memory only.
 	BillPath string
+	// Resume takes up what an earlier process wrote to BillPath.
+	Resume bool
 	// Key is an unlimited inference key; empty means DefaultKey.
 	Key string
 	// Seed changes which answer a prompt gets and how fast it comes.
@@ -119,6 +122,11 @@ func New(opts Options) (*Server, error) {
 	s.mux = s.routes()
 	if _, err := s.AddKey(Key{Key: opts.Key}); err != nil {
 		return nil, err
+	}
+	if opts.Resume {
+		if err := s.resume(); err != nil {
+			return nil, errors.Join(err, bill.close())
+		}
 	}
 	return s, nil
 }
