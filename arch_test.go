@@ -22,8 +22,9 @@ const module = "mai/"
 // that it may import. A package that is not listed fails the test.
 var imports = map[string][]string{
 	"cmd/mai": {
-		"internal/account", "internal/chat", "internal/fault", "internal/gateway", "internal/ledger", "internal/livecheck",
-		"internal/meter", "internal/money", "internal/openai", "internal/openrouter", "internal/openrouter/sim", "internal/seal",
+		"internal/account", "internal/chat", "internal/demo", "internal/fault", "internal/gateway", "internal/ledger",
+		"internal/livecheck", "internal/meter", "internal/money", "internal/openai", "internal/openrouter",
+		"internal/openrouter/sim", "internal/seal",
 		"internal/server", "internal/sqldb", "internal/webapp", "web",
 	},
 	"cmd/maictl":         {"internal/fault", "internal/fleet", "internal/money"},
@@ -31,8 +32,12 @@ var imports = map[string][]string{
 	// The proof sees the program from outside only.
 	"cmd/prove": {"internal/money"},
 
-	"internal/account":    {"internal/fault", "internal/sqldb"},
-	"internal/chat":       {"internal/fault", "internal/ledger", "internal/meter", "internal/money", "internal/openai", "internal/sqldb"},
+	"internal/account": {"internal/fault", "internal/sqldb"},
+	"internal/chat":    {"internal/fault", "internal/ledger", "internal/meter", "internal/money", "internal/openai", "internal/sqldb"},
+	"internal/demo": {
+		"internal/account", "internal/chat", "internal/ledger", "internal/meter", "internal/money", "internal/openrouter",
+		"internal/openrouter/sim", "internal/sqldb",
+	},
 	"internal/fault":      {},
 	"internal/fleet":      {"internal/fault", "internal/money", "internal/openrouter", "internal/seal", "internal/sqldb"},
 	"internal/gateway":    {"internal/account", "internal/fault", "internal/ledger", "internal/meter", "internal/money", "internal/openai", "internal/webapp"},

@@ -10,24 +10,28 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"mai/internal/account"
-	"mai/internal/meter"
+	"mai/internal/demo"
+	"mai/internal/fault"
 	"mai/internal/openrouter/sim"
 	"mai/internal/server"
+	"mai/internal/sqldb"
 )
 
-// How fast the demo's models write, in tokens a second.
-const demoRate = 90
+const (
+	demoRate     = 90 // tokens a second that the demo's models write
+	demoPassword = "demo demo demo"
+)
 
 func demoCommand() *cobra.Command {
 	var empty bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show the workspace with simulated models: no key, no account, nothing is paid",
+		Short: "Show the workspace of an invented company with simulated models: no key, no account, nothing is paid",
 		Example: `  mai demo
   mai demo --empty --addr 127.0.0.1:0`,
 		Args: cobra.NoArgs,
@@ -37,7 +41,7 @@ func demoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return demo(cmd, config, empty)
+			return runDemo(cmd, config, empty)
 		},
 	}
 	addFlags(cmd.Flags())
@@ -45,9 +49,11 @@ func demoCommand() *cobra.Command {
 	return cmd
 }
 
-// demo runs a workspace on a temporary data folder (or the one given with --data) with the simulator as its OpenRouter.
-func demo(cmd *cobra.Command, config Config, empty bool) (err error) {
-	if !cmd.Flags().Changed("data") {
+// runDemo runs a workspace on a temporary data folder (or the one given with --data, which is kept and filled once) with
+// the simulator as its OpenRouter.
+func runDemo(cmd *cobra.Command, config Config, empty bool) (err error) {
+	kept := cmd.Flags().Changed("data")
+	if !kept {
 		if config.DataDir, err = os.MkdirTemp("", "mai-demo-"); err != nil {
 			return fmt.Errorf("make a data folder: %w", err)
 		}
@@ -57,62 +63,104 @@ func demo(cmd *cobra.Command, config Config, empty bool) (err error) {
 	if config.sourceOf("LOG_LEVEL") == fromDefault {
 		config.LogLevel = slog.LevelWarn // a person reads along
 	}
-	openrouter, stop, err := simulate(cmd.Context(), config.DataDir)
+	if config.sourceOf("WEBUI_NAME") == fromDefault {
+		config.Name = demo.Company
+	}
+	openrouter, err := simulate(cmd.Context(), config.DataDir)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stop()) }()
-	config.BaseURL, config.APIKey, config.APIKeyFile = openrouter, "", ""
-	login := &server.Login{Email: "anna@karpacz.example", Password: "demo demo demo"}
-	h := &hooks{started: func(addr net.Addr) { banner(cmd.OutOrStdout(), addr, openrouter, login, empty) }}
+	defer func() { err = errors.Join(err, openrouter.stop()) }()
+	config.BaseURL, config.APIKey, config.APIKeyFile = openrouter.url, "", ""
+	h := &hooks{started: func(addr net.Addr) { banner(cmd.OutOrStdout(), addr, openrouter.url, empty, kept) }}
 	if !empty {
-		h.login = login
-		h.ready = func(ctx context.Context, accounts *account.Accounts, calls *meter.Meter) error {
-			r, err := accounts.Registration(ctx)
-			if err == nil && r.SetupNeeded {
-				_, _, err = accounts.SignUp(ctx, account.SignUp{Name: "Anna Kowalczyk", Email: login.Email, Password: login.Password, SetupToken: config.SetupToken})
+		h.login = &server.Login{Email: demo.Admin, Password: demoPassword}
+		h.ready = func(ctx context.Context, w demo.Workspace) error {
+			// Also on a folder of an earlier demo, whose simulator had another address.
+			if _, err := w.Meter.Connect(ctx, openrouter.url, sim.DefaultKey); err != nil {
+				return err
 			}
-			if err == nil { // also on a folder of an earlier demo, whose simulator had another address
-				_, err = calls.Connect(ctx, openrouter, sim.DefaultKey)
+			r, err := w.Accounts.Registration(ctx)
+			if err != nil || !r.SetupNeeded {
+				return err
 			}
-			return err
+			w.Simulator, w.Key, w.Password = openrouter.simulator, sim.DefaultKey, demoPassword
+			return w.Fill(ctx, time.Now())
 		}
 	}
 	return serve(cmd.Context(), config, newLogger(config, cmd.ErrOrStderr()), h)
 }
 
-// simulate starts the simulator on a free port of this machine and returns its base URL.
-func simulate(ctx context.Context, dir string) (baseURL string, stop func() error, err error) {
+// simulated is a simulator that listens on this machine.
+type simulated struct {
+	simulator *sim.Server
+	url       string // its base URL
+	stop      func() error
+}
+
+// simulate starts the simulator on a free port. It goes on with the bill of an earlier demo in the folder, if that was
+// ever filled.
+func simulate(ctx context.Context, dir string) (*simulated, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", nil, fmt.Errorf("make the data folder: %w", err)
+		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	simulator, err := sim.New(sim.Options{BillPath: filepath.Join(dir, "simulated-bill.jsonl"), Rate: demoRate})
+	bill := filepath.Join(dir, "simulated-bill.jsonl")
+	used, err := inUse(ctx, dir)
 	if err != nil {
-		return "", nil, fmt.Errorf("start the simulator: %w", err)
+		return nil, err
+	}
+	if _, err := os.Stat(bill); used && errors.Is(err, os.ErrNotExist) {
+		return nil, fault.New(fault.Invalid, "The folder %s is not of a demo. Give an empty one with --data, or run `mai serve` on this one.", dir)
+	}
+	if !used {
+		if err := os.Remove(bill); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("begin a new bill: %w", err)
+		}
+	}
+	simulator, err := sim.New(sim.Options{BillPath: bill, Resume: used, Rate: demoRate})
+	if err != nil {
+		return nil, fmt.Errorf("start the simulator: %w", err)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", nil, errors.Join(fmt.Errorf("start the simulator: %w", err), simulator.Close())
+		return nil, errors.Join(fmt.Errorf("start the simulator: %w", err), simulator.Close())
 	}
 	srv := &http.Server{Handler: simulator} //nolint:gosec // only this process talks to it
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(listener) }()
-	return "http://" + listener.Addr().String() + "/api/v1", func() error {
+	return &simulated{simulator, "http://" + listener.Addr().String() + "/api/v1", func() error {
 		err := errors.Join(srv.Close(), simulator.Close())
 		if serving := <-served; !errors.Is(serving, http.ErrServerClosed) {
 			err = errors.Join(err, serving)
 		}
 		return err
-	}, nil
+	}}, nil
 }
 
-func banner(w io.Writer, addr net.Addr, openrouter string, login *server.Login, empty bool) {
+// inUse reports whether somebody has registered in a data folder. A database of another schema counts as used.
+func inUse(ctx context.Context, dir string) (bool, error) {
+	db, err := sqldb.Open(ctx, dir, sqldb.Options{ReadOnly: true})
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return false, nil
+	case err != nil:
+		return fault.Is(err, fault.Unavailable), nil //nolint:nilerr // the server opens it next, and says what is wrong with it
+	}
+	r, err := account.New(db, account.Options{}).Registration(ctx)
+	return !r.SetupNeeded, errors.Join(err, db.Close())
+}
+
+func banner(w io.Writer, addr net.Addr, openrouter string, empty, kept bool) {
 	_, port, _ := net.SplitHostPort(addr.String())
-	say(w, "\n  mAI demo: simulated models, nothing is paid, nothing is kept\n\n  Open      http://localhost:%s", port)
+	keeps := "nothing is kept"
+	if kept {
+		keeps = "the data folder is kept"
+	}
+	say(w, "\n  mAI demo: simulated models, nothing is paid, %s\n\n  Open      http://localhost:%s", keeps, port)
 	if empty {
 		say(w, "  Register  the first account is the admin\n  Connect   base URL %s\n            key      %s", openrouter, sim.DefaultKey)
 	} else {
-		say(w, "  Sign in   %s\n  Password  %s", login.Email, login.Password)
+		say(w, "  Sign in   %s (admin)\n            %s (employee)\n  Password  %s", demo.Admin, demo.Employee, demoPassword)
 	}
-	say(w, "  Stop      Ctrl+C\n%s", strings.Repeat(" ", 2))
+	say(w, "  Stop      Ctrl+C\n")
 }

@@ -14,6 +14,7 @@ import (
 
 	"mai/internal/account"
 	"mai/internal/chat"
+	"mai/internal/demo"
 	"mai/internal/ledger"
 	"mai/internal/meter"
 	"mai/internal/money"
@@ -33,7 +34,7 @@ func newLogger(config Config, w io.Writer) *slog.Logger {
 // hooks are what a demo does beside serving.
 type hooks struct {
 	login   *server.Login
-	ready   func(ctx context.Context, accounts *account.Accounts, calls *meter.Meter) error // before the first request
+	ready   func(ctx context.Context, w demo.Workspace) error // before the first request
 	started func(addr net.Addr)
 }
 
@@ -97,7 +98,7 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	}
 	accounts := account.New(db, account.Options{SignUp: policy, SetupToken: config.SetupToken})
 	if h.ready != nil {
-		if err := h.ready(ctx, accounts, calls); err != nil {
+		if err := h.ready(ctx, demo.Workspace{DB: db, Accounts: accounts, Ledger: books, Meter: calls}); err != nil {
 			return err
 		}
 	}
