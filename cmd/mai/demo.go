@@ -74,7 +74,10 @@ func runDemo(cmd *cobra.Command, config Config, empty bool) (err error) {
 	config.BaseURL, config.APIKey, config.APIKeyFile = openrouter.url, "", ""
 	h := &hooks{started: func(addr net.Addr) { banner(cmd.OutOrStdout(), addr, openrouter.url, empty, kept) }}
 	if !empty {
-		h.login = &server.Login{Email: demo.Admin, Password: demoPassword}
+		h.logins = []server.Login{
+			{Name: demo.AdminName, Role: account.Admin, Email: demo.Admin, Password: demoPassword},
+			{Name: demo.EmployeeName, Role: account.Member, Email: demo.Employee, Password: demoPassword},
+		}
 		h.ready = func(ctx context.Context, w demo.Workspace) error {
 			// Also on a folder of an earlier demo, whose simulator had another address.
 			if _, err := w.Meter.Connect(ctx, openrouter.url, sim.DefaultKey); err != nil {

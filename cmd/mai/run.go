@@ -33,7 +33,7 @@ func newLogger(config Config, w io.Writer) *slog.Logger {
 
 // hooks are what a demo does beside serving.
 type hooks struct {
-	login   *server.Login
+	logins  []server.Login
 	ready   func(ctx context.Context, w demo.Workspace) error // before the first request
 	started func(addr net.Addr)
 }
@@ -108,7 +108,7 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	}
 	handler, err := server.New(server.Options{
 		DB: db, Accounts: accounts, Ledger: books, Meter: calls, Chats: chats, Log: log, UI: ui,
-		Name: config.Name, Version: version, Locale: config.Locale, Trusted: config.TrustedProxies, Demo: h.login,
+		Name: config.Name, Version: version, Locale: config.Locale, Trusted: config.TrustedProxies, Demo: h.logins,
 		Now: now, SlowestReader: webapp.SlowestReader / time.Duration(patience),
 	})
 	if err != nil {

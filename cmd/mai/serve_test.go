@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"mai/internal/ledger"
 	"mai/internal/money"
 	"mai/internal/openrouter/sim"
 	"mai/internal/sqldb"
@@ -270,21 +271,47 @@ func TestPlantedSecrets(t *testing.T) {
 	}
 }
 
-// TestDemo shows the workspace twice on one folder, and once empty.
+// demoStarts is how many times the start of an empty demo the start of a full one may take: writing three months call by
+// call, each with its own commit, would be hundreds.
+const demoStarts = 40
+
+// TestDemo shows the workspace twice on one folder, where it is filled once, and once empty.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for range 2 {
+	var full time.Duration
+	var calls [2]int64
+	for i := range calls {
+		began := time.Now()
 		p := launch(t, []string{"LOG_LEVEL=info"}, "demo", "--addr", "127.0.0.1:0", "--data", dir)
+		if i == 0 {
+			full = time.Since(began)
+		}
 		token := p.token("/api/v1/auths/signin", `{"email":"anna@karpacz.example","password":"demo demo demo"}`)
 		if status, text := p.call("POST", "/v1/chat/completions", token, completion(false, `{"tokens":2,"delay_ms":0}`)); status != 200 {
 			t.Errorf("%d %s", status, text)
 		}
-		if code := p.stop(); code != 0 || !strings.Contains(p.stdout.String(), "http://localhost:") {
+		said := p.stdout.String()
+		if code := p.stop(); code != 0 || !strings.Contains(said, "http://localhost:") || !strings.Contains(said, "tomasz@karpacz.example") {
 			t.Errorf("exit %d: %s%s", code, p.stdout, p.stderr)
 		}
+		code, text, errs := run(t, nil, "ledger", "verify", "--json", "--data", dir)
+		var report ledger.Report
+		if err := json.Unmarshal([]byte(text), &report); err != nil || code != 0 || report.Entries < 3000 {
+			t.Errorf("exit %d: %s%s %v", code, text, errs, err)
+		}
+		calls[i] = report.Intents
 	}
+	if calls[1] != calls[0]+1 {
+		t.Errorf("the second demo on a folder begins with other books than the first left: %v calls", calls)
+	}
+	began := time.Now()
 	empty := launch(t, []string{"LOG_LEVEL=info", "OPENROUTER_API_KEY=sk-or-v1-of-somebody"}, "demo", "--empty", "--addr", "127.0.0.1:0")
+	if ratio := float64(full) / float64(time.Since(began)); ratio > demoStarts {
+		t.Errorf("a full demo takes %.0f times as long to start as an empty one, at most %d", ratio, demoStarts)
+	} else {
+		t.Logf("a full demo takes %.1f times as long to start as an empty one", ratio)
+	}
 	status, text := empty.call("GET", "/api/v1/instance", "", "")
 	if status != 200 || !strings.Contains(text, `"setup_needed":true`) || strings.Contains(text, "demo_login") {
 		t.Errorf("%d %s", status, text)

@@ -56,7 +56,7 @@ func importUser(tx *sqldb.Tx, u ImportedUser) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`UPDATE users SET last_active_at = $1 WHERE id = $2`, microOrNil(u.LastActiveAt), u.ID); err != nil {
+	if _, err := tx.Exec(`UPDATE users SET disabled = $1, last_active_at = $2 WHERE id = $3`, flag(u.Disabled), microOrNil(u.LastActiveAt), u.ID); err != nil {
 		return err
 	}
 	if u.APIKey.ID == "" {

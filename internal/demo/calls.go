@@ -44,10 +44,10 @@ type call struct {
 func (c *call) stream() bool     { return c.kind == "chat" }
 func (c *call) ended() time.Time { return c.at.Add(c.took) }
 
-// time sets how long a call takes: some time until it begins, then some eighty tokens a second.
+// time sets how long a call takes: some time until it begins, then some sixty tokens a second.
 func (c *call) time(rng *rand.Rand) *call {
 	c.first = time.Duration(450+rng.IntN(900)) * time.Millisecond
-	c.took = c.first + time.Duration(float64(c.answer)/(60+40*rng.Float64())*float64(time.Second))
+	c.took = c.first + time.Duration(float64(c.answer)/(42+36*rng.Float64())*float64(time.Second))
 	return c
 }
 

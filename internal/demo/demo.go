@@ -37,8 +37,8 @@ const Company = "Karpacz Outdoor"
 
 // People who can sign in, an admin and somebody who is none. All have the same password.
 const (
-	Admin    = "anna@karpacz.example"
-	Employee = "tomasz@karpacz.example"
+	Admin, AdminName       = "anna@karpacz.example", "Anna Kowalczyk"
+	Employee, EmployeeName = "tomasz@karpacz.example", "Tomasz Wójcik"
 )
 
 // Workspace is an empty workspace whose meter is connected to a simulator.
@@ -139,7 +139,7 @@ func (w Workspace) books(ctx context.Context) (*books, error) {
 	}
 	b := &books{ledger: w.Ledger, markup: w.Meter.Markup(), keyHash: ledger.KeyHash(w.Key), models: map[string]openrouter.Model{}}
 	for _, m := range models {
-		b.models[m.ID] = m
+		b.models[m.ID] = m.Model
 	}
 	return b, nil
 }

@@ -13,15 +13,15 @@ import (
 )
 
 type instanceReply struct {
-	Name               string `json:"name"`
-	Version            string `json:"version"`
-	SetupNeeded        bool   `json:"setup_needed" doc:"nobody has registered yet; the first becomes admin"`
-	SetupTokenRequired bool   `json:"setup_token_required" doc:"the first registration needs the set-up link"`
-	SignupOpen         bool   `json:"signup_open"`
-	Encrypted          bool   `json:"encrypted" doc:"this connection is encrypted"`
-	Locale             string `json:"locale" enum:"en,pl"`
-	Demo               bool   `json:"demo"`
-	DemoLogin          *Login `json:"demo_login,omitempty"`
+	Name               string  `json:"name"`
+	Version            string  `json:"version"`
+	SetupNeeded        bool    `json:"setup_needed" doc:"nobody has registered yet; the first becomes admin"`
+	SetupTokenRequired bool    `json:"setup_token_required" doc:"the first registration needs the set-up link"`
+	SignupOpen         bool    `json:"signup_open"`
+	Encrypted          bool    `json:"encrypted" doc:"this connection is encrypted"`
+	Locale             string  `json:"locale" enum:"en,pl"`
+	Demo               bool    `json:"demo"`
+	DemoLogins         []Login `json:"demo_logins,omitempty" doc:"who can sign in to a demo"`
 }
 
 func (s *Server) instanceRoutes(api huma.API) {
@@ -29,7 +29,7 @@ func (s *Server) instanceRoutes(api huma.API) {
 		r, err := s.Accounts.Registration(ctx)
 		return reply(instanceReply{
 			Name: s.Name, Version: s.Version, SetupNeeded: r.SetupNeeded, SetupTokenRequired: r.SetupTokenRequired, SignupOpen: r.Open,
-			Encrypted: webapp.Encrypted(c.r, s.Trusted), Locale: s.Locale, Demo: s.Demo != nil, DemoLogin: s.Demo,
+			Encrypted: webapp.Encrypted(c.r, s.Trusted), Locale: s.Locale, Demo: len(s.Demo) > 0, DemoLogins: s.Demo,
 		}, err)
 	})
 }

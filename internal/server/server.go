@@ -45,7 +45,7 @@ type Options struct {
 	Version  string
 	Locale   string
 	Trusted  []netip.Prefix // proxies that are believed about encryption and addresses
-	Demo     *Login         // shown on the sign-in page of a demo; nil otherwise
+	Demo     []Login        // shown on the sign-in page of a demo; none otherwise
 
 	Now           func() time.Time // the wall clock; nil means time.Now
 	SlowestReader time.Duration    // how long a reader of events may take to accept one; 0 means webapp.SlowestReader
@@ -53,8 +53,10 @@ type Options struct {
 
 // Login is a way to sign in to a demo.
 type Login struct {
-	Email    string `json:"email"`
-	Password string `json:"password"`
+	Name     string       `json:"name"`
+	Role     account.Role `json:"role" enum:"admin,user"`
+	Email    string       `json:"email"`
+	Password string       `json:"password"`
 }
 
 // Server answers all HTTP requests of an instance.

@@ -38,7 +38,6 @@ export function SignInPage() {
     e.preventDefault()
     if (!busy && email && password) void signIn({ email: email.trim(), password })
   }
-  const demo = instance.demo ? instance.demo_login : undefined
   return (
     <div className="center-page">
       <main id="main" style={{ width: '100%', maxWidth: 384 }}>
@@ -48,12 +47,26 @@ export function SignInPage() {
             <Trans>Sign in</Trans>
           </h1>
           <EncryptionNote instance={instance} />
-          {demo && (
+          {instance.demo && (
             <Note title={<Trans>This is a demo.</Trans>}>
-              <Trans>Nothing here costs money, and nothing is kept.</Trans>{' '}
-              <button type="button" className="link-btn" disabled={busy} onClick={() => signIn(demo)}>
-                <Trans>Sign in as {demo.email}</Trans>
-              </button>
+              <Trans>The company is invented, the models are simulated, and nothing costs money.</Trans>
+              <div className="demo-logins">
+                {instance.demo_logins?.map((login) => (
+                  <button
+                    key={login.email}
+                    type="button"
+                    className="link-btn"
+                    disabled={busy}
+                    onClick={() => signIn(login)}
+                  >
+                    {login.role === 'admin' ? (
+                      <Trans>Sign in as {login.name}, an admin</Trans>
+                    ) : (
+                      <Trans>Sign in as {login.name}, an employee</Trans>
+                    )}
+                  </button>
+                ))}
+              </div>
             </Note>
           )}
           <Field

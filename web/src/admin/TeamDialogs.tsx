@@ -98,8 +98,10 @@ function TeamRow({ team, onError }: { team: Team; onError: (error: Error | null)
       <span className="sm t3 tn">
         <Plural value={team.people} one="# person" other="# people" />
       </span>
-      {team.id !== everyone && (
-        <>
+      {team.id === everyone ? (
+        <span className="team-actions" />
+      ) : (
+        <div className="team-actions">
           <IconButton label={t`Rename ${team.name}`} icon={IconPencil} small onClick={() => setName(team.name)} />
           <IconButton
             label={team.people > 0 ? t`${team.name} has people and cannot be deleted` : t`Delete ${team.name}`}
@@ -108,7 +110,7 @@ function TeamRow({ team, onError }: { team: Team; onError: (error: Error | null)
             disabled={team.people > 0 || remove.isPending}
             onClick={() => remove.mutate()}
           />
-        </>
+        </div>
       )}
     </li>
   )

@@ -161,7 +161,7 @@ export function UsersPage() {
   const close = () => setAsking(null)
   return (
     <div className="wrap">
-      <div className="head">
+      <div className="head people-head">
         <div className="space">
           <h1>
             <Trans>Users</Trans>
@@ -173,12 +173,14 @@ export function UsersPage() {
             </p>
           )}
         </div>
-        <Button icon={IconUsersGroup} onClick={() => setManaging(true)}>
-          <Trans>Teams</Trans>
-        </Button>
-        <Button look="primary" icon={IconUserPlus} onClick={() => setAdding(true)}>
-          <Trans>Add person</Trans>
-        </Button>
+        <div className="row">
+          <Button icon={IconUsersGroup} onClick={() => setManaging(true)}>
+            <Trans>Teams</Trans>
+          </Button>
+          <Button look="primary" icon={IconUserPlus} onClick={() => setAdding(true)}>
+            <Trans>Add person</Trans>
+          </Button>
+        </div>
       </div>
       {error && !users && <Note tone="bad">{errorText(error)}</Note>}
       {change.error && (
@@ -240,8 +242,8 @@ export function UsersPage() {
                       <div>
                         <div className="strong ellipsis">{user.name}</div>
                         <div className="under ellipsis">{user.email}</div>
-                        <div className="under tn mobile-only">
-                          {f.money(user.charge_month)} · {lastActive(user.last_active_at)} · {teamOf(user)}
+                        <div className="under tn mobile-only ellipsis">
+                          {f.money(user.charge_month)} · {teamOf(user)} · {lastActive(user.last_active_at)}
                         </div>
                       </div>
                     </div>

@@ -13,7 +13,7 @@ export interface Instance {
   encrypted: boolean
   locale: Locale
   demo: boolean
-  demo_login?: { email: string; password: string }
+  demo_logins?: { name: string; role: Role; email: string; password: string }[]
 }
 
 export interface Session {

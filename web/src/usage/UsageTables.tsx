@@ -175,7 +175,9 @@ export function Recent({ items }: { items: RecentRequest[] }) {
               </td>
               <td className="t2 desktop-only-cell">{kinds[item.kind] ?? item.kind}</td>
               <td className="n desktop-only-cell">
-                {f.tokens(item.prompt_tokens)} / {f.tokens(item.completion_tokens)}
+                {item.prompt_tokens + item.completion_tokens === 0
+                  ? '—'
+                  : `${f.tokens(item.prompt_tokens)} / ${f.tokens(item.completion_tokens)}`}
               </td>
               <td className="n strong">
                 {item.charge === null || item.state === 'pending' || item.state === 'unknown' ? (
