@@ -29,10 +29,12 @@ const (
 
 func demoCommand() *cobra.Command {
 	var empty bool
+	var days int
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show the workspace of an invented company with simulated models: no key, no account, nothing is paid",
 		Example: `  mai demo
+  mai demo --data ./demo --days 30
   mai demo --empty --addr 127.0.0.1:0`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -41,17 +43,18 @@ func demoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runDemo(cmd, config, empty)
+			return runDemo(cmd, config, empty, days)
 		},
 	}
 	addFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&empty, "empty", false, "begin with the first registration and no connection")
+	cmd.Flags().IntVar(&days, "days", demo.Days, "how many days the company has been at work")
 	return cmd
 }
 
 // runDemo runs a workspace on a temporary data folder (or the one given with --data, which is kept and filled once) with
 // the simulator as its OpenRouter.
-func runDemo(cmd *cobra.Command, config Config, empty bool) (err error) {
+func runDemo(cmd *cobra.Command, config Config, empty bool, days int) (err error) {
 	kept := cmd.Flags().Changed("data")
 	if !kept {
 		if config.DataDir, err = os.MkdirTemp("", "mai-demo-"); err != nil {
@@ -87,7 +90,7 @@ func runDemo(cmd *cobra.Command, config Config, empty bool) (err error) {
 			if err != nil || !r.SetupNeeded {
 				return err
 			}
-			w.Simulator, w.Key, w.Password = openrouter.simulator, sim.DefaultKey, demoPassword
+			w.Simulator, w.Key, w.Password, w.Days = openrouter.simulator, sim.DefaultKey, demoPassword, days
 			return w.Fill(ctx, time.Now())
 		}
 	}

@@ -271,9 +271,9 @@ func TestPlantedSecrets(t *testing.T) {
 	}
 }
 
-// demoStarts is how many times the start of an empty demo the start of a full one may take: writing three months call by
+// demoStarts is how many times the start of an empty demo the start of a full one may take: writing a week call by
 // call, each with its own commit, would be hundreds.
-const demoStarts = 40
+const demoStarts = 30
 
 // TestDemo shows the workspace twice on one folder, where it is filled once, and once empty.
 func TestDemo(t *testing.T) {
@@ -283,7 +283,7 @@ func TestDemo(t *testing.T) {
 	var calls [2]int64
 	for i := range calls {
 		began := time.Now()
-		p := launch(t, []string{"LOG_LEVEL=info"}, "demo", "--addr", "127.0.0.1:0", "--data", dir)
+		p := launch(t, []string{"LOG_LEVEL=info"}, "demo", "--days", "7", "--addr", "127.0.0.1:0", "--data", dir)
 		if i == 0 {
 			full = time.Since(began)
 		}
@@ -297,7 +297,7 @@ func TestDemo(t *testing.T) {
 		}
 		code, text, errs := run(t, nil, "ledger", "verify", "--json", "--data", dir)
 		var report ledger.Report
-		if err := json.Unmarshal([]byte(text), &report); err != nil || code != 0 || report.Entries < 3000 {
+		if err := json.Unmarshal([]byte(text), &report); err != nil || code != 0 || report.Entries < 200 {
 			t.Errorf("exit %d: %s%s %v", code, text, errs, err)
 		}
 		calls[i] = report.Intents

@@ -13,9 +13,6 @@ import (
 // seed makes every demo of a day the same.
 const seed = 0x6d41_4930
 
-// history is how far back the books go, in days.
-const history = 91
-
 // ending is what became of a call.
 type ending string
 
@@ -66,9 +63,9 @@ func (i *ids) generation(t time.Time) string {
 }
 
 // routine is what everybody asked day by day, without what is in the talks.
-func (c *company) routine(now time.Time) (calls []*call) {
+func (c *company) routine(now time.Time, days int) (calls []*call) {
 	today := now.Truncate(24 * time.Hour)
-	for day := today.AddDate(0, 0, -history); !day.After(today); day = day.AddDate(0, 0, 1) {
+	for day := today.AddDate(0, 0, -days); !day.After(today); day = day.AddDate(0, 0, 1) {
 		for _, p := range c.People {
 			if day.Before(p.joined(now)) || p.Left > 0 && day.After(weeksAgo(now, p.Left)) || p.Daily == 0 {
 				continue
@@ -95,9 +92,9 @@ func busy(day time.Time) float64 {
 	return []float64{time.Sunday: 0.04, time.Monday: 0.95, time.Tuesday: 1.1, time.Wednesday: 1.1, time.Thursday: 1, time.Friday: 0.72, time.Saturday: 0.07}[day.Weekday()]
 }
 
-// growth is what part of today's use there was then.
+// growth is what part of today's use there was then: a little under half, three months ago.
 func growth(now, day time.Time) float64 {
-	return 1 - 0.55*now.Sub(day).Hours()/24/history
+	return 1 - 0.55*now.Sub(day).Hours()/24/Days
 }
 
 // day is what a person and their programs ask on a day.

@@ -50,7 +50,11 @@ type Workspace struct {
 	Simulator *sim.Server
 	Key       string // the simulator's key
 	Password  string // everybody's
+	Days      int    // how far back the books go
 }
+
+// Days is three months.
+const Days = 91
 
 // Fill makes the company, as of now.
 func (w Workspace) Fill(ctx context.Context, now time.Time) error {
@@ -60,7 +64,7 @@ func (w Workspace) Fill(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	chats, calls, err := company.past(ids, now)
+	chats, calls, err := company.past(ids, now, w.Days)
 	if err != nil {
 		return err
 	}
@@ -101,12 +105,12 @@ func (w Workspace) Fill(ctx context.Context, now time.Time) error {
 }
 
 // past is all that the company said and paid for until now, in the order of time.
-func (c *company) past(ids *ids, now time.Time) (chats []chat.Imported, calls []*call, err error) {
+func (c *company) past(ids *ids, now time.Time, days int) (chats []chat.Imported, calls []*call, err error) {
 	talks, err := readTalks()
 	if err != nil {
 		return nil, nil, err
 	}
-	calls = c.routine(now)
+	calls = c.routine(now, days)
 	rng := rand.New(rand.NewPCG(seed, 2))
 	for _, t := range talks {
 		written, took, err := t.write(ids, rng, c, now)
