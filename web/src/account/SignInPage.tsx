@@ -57,7 +57,7 @@ export function SignInPage() {
                     type="button"
                     className="link-btn"
                     disabled={busy}
-                    onClick={() => signIn(login)}
+                    onClick={() => signIn({ email: login.email, password: login.password })}
                   >
                     {login.role === 'admin' ? (
                       <Trans>Sign in as {login.name}, an admin</Trans>
