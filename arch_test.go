@@ -35,7 +35,7 @@ var imports = map[string][]string{
 	"internal/account": {"internal/fault", "internal/sqldb"},
 	"internal/chat":    {"internal/fault", "internal/ledger", "internal/meter", "internal/money", "internal/openai", "internal/sqldb"},
 	"internal/demo": {
-		"internal/account", "internal/chat", "internal/ledger", "internal/meter", "internal/money", "internal/openrouter",
+		"internal/account", "internal/chat", "internal/fault", "internal/ledger", "internal/meter", "internal/money", "internal/openrouter",
 		"internal/openrouter/sim", "internal/sqldb",
 	},
 	"internal/fault":      {},

@@ -2,9 +2,9 @@ package account
 
 import (
 	"context"
+	"errors"
 	"time"
 
-	"mai/internal/fault"
 	"mai/internal/sqldb"
 )
 
@@ -25,15 +25,15 @@ func (a *Accounts) HashPassword(ctx context.Context, password string) (string, e
 	return a.passwords.hash(ctx, password)
 }
 
-// Import stores teams and people as they come, in the caller's transaction, where nobody has registered yet; Conflict
-// otherwise. Whoever imports vouches for names and addresses.
+// Import stores teams and people as they come, in the caller's transaction, where nobody has registered yet. Whoever
+// imports vouches for names and addresses.
 func Import(tx *sqldb.Tx, teams []Team, users []ImportedUser) error {
 	n, err := countUsers(tx)
 	if err != nil {
 		return err
 	}
 	if n > 0 {
-		return fault.New(fault.Conflict, "This workspace has people already. Import into an empty one.")
+		return errors.New("import into a workspace that has people already")
 	}
 	for _, t := range teams {
 		if err := insertTeam(tx, t); err != nil {

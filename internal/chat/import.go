@@ -36,9 +36,13 @@ func importRun(tx *sqldb.Tx, c Imported, m Message) error {
 	if m.Run.Error != nil {
 		failure = *m.Run.Error
 	}
-	_, err := tx.Exec(`INSERT INTO runs (id, message_id, chat_id, user_id, intent_id, state, seq, error_kind, error, finish_reason, started_at, ended_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		m.Run.ID, m.ID, c.ID, c.UserID, c.Intents[m.Run.ID], m.Run.State, m.Run.Seq, failure.Code, failure.Detail, m.Run.FinishReason,
+	told, err := failure.stored()
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(`INSERT INTO runs (id, message_id, chat_id, user_id, intent_id, state, seq, error_kind, error, error_fault, finish_reason, started_at, ended_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		m.Run.ID, m.ID, c.ID, c.UserID, c.Intents[m.Run.ID], m.Run.State, m.Run.Seq, failure.Code, failure.Detail, told, m.Run.FinishReason,
 		m.Run.StartedAt.UnixMicro(), m.Run.EndedAt.UnixMicro())
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"mai/internal/fault"
 	"mai/internal/ledger"
 	"mai/internal/money"
 	"mai/internal/openrouter"
@@ -17,9 +18,12 @@ const (
 	perToken  = 1_000_000
 	// knownLater is how long /generation does not know the call that is still pending.
 	knownLater = 20 * time.Minute
-	// refusal is what is told of a call that failed.
-	refusal = "The model is overloaded at its provider. Try again in a moment, or choose another model."
 )
+
+// refusal is what is told of a call that failed.
+func refusal() *fault.Error {
+	return fault.New(fault.Unavailable, "The model is not available just now. Try again or choose another model.")
+}
 
 // step is a moment in the life of a call.
 type step struct {
@@ -72,7 +76,7 @@ func (b *books) write(tx *sqldb.Tx, calls []*call) error {
 func (b *books) steps(c *call) []step {
 	begun := []step{{c.at, func(tx *sqldb.Tx) error { return b.reserve(tx, c) }}}
 	if c.end == failed || c.end == lost {
-		state, reason, at := ledger.Free, refusal, c.at.Add(c.first)
+		state, reason, at := ledger.Free, refusal().Told.Text, c.at.Add(c.first)
 		if c.end == lost {
 			state, reason, at = ledger.Unknown, "the server stopped before its generation id was stored", c.ended()
 		}

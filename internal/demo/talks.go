@@ -209,7 +209,8 @@ func run(ids *ids, c *call) *chat.Run {
 		r.State, r.FinishReason = chat.Interrupted, ""
 	case failed:
 		r.State, r.FinishReason = chat.Failed, ""
-		r.Error = &chat.RunError{Code: "upstream", Detail: refusal}
+		f := refusal()
+		r.Error = &chat.RunError{Code: string(f.Kind), Detail: f.Told.Text, Fault: f}
 	}
 	return r
 }
