@@ -7,6 +7,7 @@ export const insidePages = [
   '/settings/profile',
   '/settings/appearance',
   '/settings/api-key',
+  '/settings/data-policy',
   '/settings/connections',
   '/settings/users',
   '/settings/usage',

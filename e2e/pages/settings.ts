@@ -41,6 +41,52 @@ export class ConnectionsPage {
   }
 }
 
+/** The card of the data policy, in Settings → Connections. */
+export class PolicyCard {
+  constructor(readonly page: Page) {}
+
+  async open(): Promise<void> {
+    await this.page.goto('/settings/connections')
+    await expect(this.noTraining).toBeVisible()
+  }
+
+  get root(): Locator {
+    return this.page.locator('form').filter({ has: this.page.getByRole('heading', { name: 'Data policy' }) })
+  }
+
+  get noTraining(): Locator {
+    return this.page.getByRole('switch', { name: 'No training on our data' })
+  }
+
+  get zeroRetention(): Locator {
+    return this.page.getByRole('switch', { name: 'Zero-retention providers only' })
+  }
+
+  /** What a screen reader hears of the effect, too. */
+  get status(): Locator {
+    return this.root.getByRole('status')
+  }
+
+  get saveButton(): Locator {
+    return this.page.getByRole('button', { name: 'Save policy' })
+  }
+
+  async places(...names: string[]): Promise<void> {
+    await this.page.getByRole('radio', { name: 'Chosen places' }).click()
+    for (const name of names) await this.page.getByRole('checkbox', { name, exact: true }).check()
+  }
+
+  async providers(...names: string[]): Promise<void> {
+    await this.page.getByRole('radio', { name: 'Only chosen' }).click()
+    for (const name of names) await this.page.getByRole('checkbox', { name: new RegExp(`^${name}`) }).check()
+  }
+
+  async save(): Promise<void> {
+    await this.saveButton.click()
+    await expect(this.status).toContainText('Saved. It applies from the next message on.')
+  }
+}
+
 /** Settings → Usage. */
 export class UsagePage {
   constructor(readonly page: Page) {}

@@ -1,18 +1,9 @@
 // Everybody gets in: axe finds nothing on any page in light and dark, and the keyboard alone is enough.
-import AxeBuilder from '@axe-core/playwright'
-import type { Page } from '@playwright/test'
 import { ChatPage } from '../pages/chat'
 import { insidePages, richAnswer, visit } from '../pages/places'
+import { expectAccessible } from '../support/axe'
 import { admin, expect, register, test } from '../support/fixtures'
 import { ask, counted } from '../support/simulator'
-
-/** Runs axe with no rule switched off; the failure lists rule, element and reason. */
-async function expectAccessible(page: Page, where: string): Promise<void> {
-  const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
-  const { violations } = await new AxeBuilder({ page }).withTags(tags).analyze()
-  const found = violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(' ')}\n${n.failureSummary}`))
-  expect.soft(found, `axe on ${where}`).toEqual([])
-}
 
 for (const colorScheme of ['light', 'dark'] as const) {
   test.describe(`in ${colorScheme}`, () => {

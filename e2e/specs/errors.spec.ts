@@ -32,7 +32,7 @@ const upstream = {
   'status:429': 'Too many requests are running for this model at OpenRouter.',
   'status:502': 'The model is not available just now.',
   'status:402': 'The OpenRouter account has not enough credit for this request.',
-  'status:403': 'The spending limit of the OpenRouter key is reached.',
+  'status:403': 'The spending limit of the OpenRouter key is reached, and does not reset by itself.',
   moderation: "The model's provider refused the content of this message.",
   drop_before_headers: 'The connection to the model broke off.',
   error_mid: 'The model is not available just now.',

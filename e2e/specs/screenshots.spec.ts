@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { BrowserContext, Page } from '@playwright/test'
 import { ChatPage } from '../pages/chat'
 import { richAnswer, visit } from '../pages/places'
-import { createFirstAccount } from '../pages/settings'
+import { createFirstAccount, PolicyCard } from '../pages/settings'
 import { admin, expect, openChat, register, test } from '../support/fixtures'
 import { ask, Simulator } from '../support/simulator'
 
@@ -145,10 +145,51 @@ for (const [size, viewport] of Object.entries({
         await context.setOffline(false)
       })
 
+      test('the data policy', async ({ context, page }) => {
+        await register(context)
+        const card = new PolicyCard(page)
+        await card.open()
+        await card.noTraining.scrollIntoViewIfNeeded()
+        await shoot(page, 'policy')
+        await card.places('European Economic Area')
+        await card.providers('Nebius')
+        await expect(card.status).toContainText('can be used')
+        await card.saveButton.scrollIntoViewIfNeeded()
+        await shoot(page, 'policy-lists')
+        await page.getByRole('checkbox', { name: /^Nebius/ }).uncheck()
+        await card.providers('OpenAI')
+        await page.getByRole('alert').waitFor()
+        await card.saveButton.scrollIntoViewIfNeeded()
+        await shoot(page, 'policy-refused')
+        await page.getByRole('radio', { name: 'All', exact: true }).click()
+        await card.save()
+        await card.status.scrollIntoViewIfNeeded()
+        await shoot(page, 'policy-saved')
+        await visit(page, '/settings/data-policy')
+        await shoot(page, 'policy-for-users')
+        const chat = await openChat(page)
+        await shoot(page, 'policy-line')
+        await page.getByRole('button', { name: /^Model: / }).click()
+        await page.getByRole('option').first().waitFor()
+        await shoot(page, 'policy-picker')
+        await page.keyboard.press('Escape')
+        await chat.message.fill(ask('Hello', { answer: 'Hello.' }))
+        await page.getByRole('button', { name: 'Send' }).click()
+        await chat.answer.finishedAs('Hello.')
+        await shoot(page, 'policy-line-chat')
+        await page.goto('/settings/profile')
+        await page.getByRole('radio', { name: 'Polski' }).click()
+        await visit(page, '/settings/data-policy')
+        await shoot(page, 'policy-for-users-polish')
+        await visit(page, '/settings/connections')
+        await page.getByRole('switch').first().scrollIntoViewIfNeeded()
+        await shoot(page, 'policy-polish')
+      })
+
       test('the settings', async ({ context, page }) => {
         await register(context)
         await fill(context)
-        for (const path of ['profile', 'appearance', 'api-key', 'users', 'usage']) {
+        for (const path of ['profile', 'appearance', 'api-key', 'data-policy', 'users', 'usage']) {
           await visit(page, `/settings/${path}`)
           await shoot(page, path)
         }

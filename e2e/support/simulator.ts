@@ -58,6 +58,12 @@ export class Simulator {
     return ((await (await this.control('requests')).json()) as unknown[]).length
   }
 
+  /** What the latest request asked of providers. */
+  async lastProvider(): Promise<Record<string, unknown>> {
+    const all = (await (await this.control('requests')).json()) as { body: { provider: Record<string, unknown> } }[]
+    return all.at(-1)?.body.provider ?? {}
+  }
+
   /** Adds or changes a key. */
   async setKey(key: { key: string; disabled?: boolean; limit?: number; limit_reset?: string; management?: boolean }) {
     const response = await this.control('keys', { method: 'POST', body: JSON.stringify(key) })

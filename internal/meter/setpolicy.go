@@ -79,7 +79,7 @@ func (m *Meter) checkPolicy(ctx context.Context, p Policy) (Policy, Effect, erro
 	if len(p.Regions)+len(p.Providers) > 0 {
 		providers, err := m.market.providers.get(ctx, conn)
 		if err != nil {
-			return p, effect, fault.Wrap(fault.Unavailable, err, "OpenRouter's list of providers cannot be fetched, so regions and providers cannot be checked. Nothing was saved. Check the connection, then try again.")
+			return p, effect, fault.Wrap(fault.Unavailable, err, "OpenRouter's list of providers cannot be fetched, so regions and providers cannot be checked. Check the connection, then try again.")
 		}
 		if effect.Providers, err = p.check(providers); err != nil {
 			return p, effect, err
@@ -103,7 +103,7 @@ func (m *Meter) checkPolicy(ctx context.Context, p Policy) (Policy, Effect, erro
 		}
 	}
 	if effect.Models == 0 {
-		return p, effect, fault.New(fault.Invalid, "With this data policy no model could be used at all. Nothing was saved. Loosen one of its conditions.")
+		return p, effect, fault.New(fault.Invalid, "With this data policy no model could be used at all. Loosen one of its conditions.")
 	}
 	return p, effect, nil
 }
@@ -132,9 +132,9 @@ func (p Policy) check(providers []openrouter.Provider) (allowed int, err error) 
 	case allowed > 0:
 		return allowed, nil
 	case len(p.Providers) > 0:
-		return 0, fault.New(fault.Invalid, "None of the chosen providers has all its data centres in the chosen regions, so nothing could be answered. Nothing was saved. Choose more of either.")
+		return 0, fault.New(fault.Invalid, "None of the chosen providers has all its data centres in the chosen regions, so nothing could be answered. Choose more of either.")
 	}
-	return 0, fault.New(fault.Invalid, "No provider at OpenRouter has all its data centres in the chosen regions, so nothing could be answered. Nothing was saved. Choose more regions.")
+	return 0, fault.New(fault.Invalid, "No provider at OpenRouter has all its data centres in the chosen regions, so nothing could be answered. Choose more regions.")
 }
 
 // tidy sorts a list and drops what is empty or there twice.

@@ -11,6 +11,7 @@ import { useErrorText } from '../ui/errors'
 import { Field } from '../ui/Field'
 import { Note } from '../ui/Note'
 import { usePageTitle } from '../ui/title'
+import { DataPolicyCard } from './DataPolicyCard'
 import { VerifyResult } from './VerifyResult'
 
 const usualUrl = 'https://openrouter.ai/api/v1'
@@ -205,6 +206,7 @@ export function ConnectionsPage() {
       </div>
       {error && !data && <Note tone="bad">{errorText(error)}</Note>}
       {data && <ConnectionForm connection={data} />}
+      <DataPolicyCard />
     </div>
   )
 }

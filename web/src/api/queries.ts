@@ -8,10 +8,12 @@ import type {
   Chat,
   ChatRow,
   Connection,
+  DataPolicy,
   Instance,
   Me,
   Model,
   Page,
+  Provider,
   Team,
   UsageSummary,
   User,
@@ -98,6 +100,18 @@ export const teamsQuery = queryOptions({
 export const connectionQuery = queryOptions({
   queryKey: ['connection'],
   queryFn: () => get<Connection>('/connection'),
+})
+
+export const policyQuery = queryOptions({
+  queryKey: ['data-policy'],
+  queryFn: () => get<DataPolicy>('/data-policy'),
+  staleTime: 5 * 60_000,
+})
+
+export const providersQuery = queryOptions({
+  queryKey: ['providers'],
+  queryFn: () => get<{ items: Provider[] }>('/connection/providers').then((r) => r.items),
+  staleTime: 60 * 60_000,
 })
 
 export const budgetQuery = queryOptions({

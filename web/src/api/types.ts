@@ -94,6 +94,37 @@ export interface Verification {
   saved?: boolean
 }
 
+/** What an admin decides of who may get to see prompts. */
+export interface PolicyFields {
+  no_training: boolean
+  zero_retention: boolean
+  /** `EEA` or two-letter countries, in which all data centres of a provider must be; empty for everywhere. */
+  regions: string[]
+  /** Slugs of the providers allowed; empty for all. */
+  providers: string[]
+}
+
+export interface DataPolicy extends PolicyFields {
+  /** Who is left by regions and providers; empty when neither is set. */
+  allowed: Provider[]
+  changed_at: string | null
+}
+
+export interface PolicyEffect {
+  models: number
+  models_refused: number
+  /** Left by regions and providers; 0 when neither is set. */
+  providers: number
+}
+
+/** A company that runs models. Countries are two-letter codes; empty when OpenRouter does not say. */
+export interface Provider {
+  slug: string
+  name: string
+  headquarters: string
+  datacenters: string[]
+}
+
 export interface Budget {
   limit: string | null
   spent: string
@@ -151,6 +182,8 @@ export interface Model {
   /** USD charge per million tokens; null when it cannot be priced and so cannot be chosen. */
   prompt_price: string | null
   completion_price: string | null
+  /** Why the data policy rules it out. Only admins get such models. */
+  refused: '' | 'zero_retention' | 'providers'
 }
 
 export interface ChatRow {

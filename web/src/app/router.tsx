@@ -17,6 +17,7 @@ const PendingPage = page(() => import('../account/PendingPage'), 'PendingPage')
 const ProfilePage = page(() => import('../account/ProfilePage'), 'ProfilePage')
 const ApiKeyPage = page(() => import('../account/ApiKeyPage'), 'ApiKeyPage')
 const AppearancePage = page(() => import('../settings/AppearancePage'), 'AppearancePage')
+const DataPolicyPage = page(() => import('../settings/DataPolicyPage'), 'DataPolicyPage')
 const ConnectionsPage = page(() => import('../admin/ConnectionsPage'), 'ConnectionsPage')
 const UsersPage = page(() => import('../admin/UsersPage'), 'UsersPage')
 const UsagePage = page(() => import('../usage/UsagePage'), 'UsagePage')
@@ -61,6 +62,7 @@ function Inside({ me }: { me: Me }) {
           <Route path="/settings/profile" component={ProfilePage} />
           <Route path="/settings/appearance" component={AppearancePage} />
           <Route path="/settings/api-key" component={ApiKeyPage} />
+          <Route path="/settings/data-policy" component={DataPolicyPage} />
           {admin && <Route path="/settings/connections" component={ConnectionsPage} />}
           {admin && <Route path="/settings/users" component={UsersPage} />}
           {admin && <Route path="/settings/usage" component={UsagePage} />}

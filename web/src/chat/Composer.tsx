@@ -9,6 +9,7 @@ import { Note } from '../ui/Note'
 import { isTouch } from '../ui/phone'
 import { stopRun } from './actions'
 import { readDraft, writeDraft } from './drafts'
+import { PolicyLine } from './PolicyLine'
 
 interface Props {
   chatId: string | undefined
@@ -155,6 +156,7 @@ export function Composer({ chatId, placeholder, running, disabled, foot, onSend 
             )}
           </div>
         </form>
+        <PolicyLine />
       </div>
     </div>
   )

@@ -10,10 +10,10 @@ import { PopoverSheet } from '../ui/Dialog'
 import { type Format, useFormat } from '../ui/format'
 import { modelLetter } from '../ui/people'
 import { usePhone } from '../ui/phone'
-import { modelName, usable } from './models'
+import { modelName, priced, usable } from './models'
 
 const price = (model: Model, f: Format) =>
-  usable(model) ? `${f.shortMoney(model.prompt_price)} / ${f.shortMoney(model.completion_price)}` : '—'
+  priced(model) ? `${f.shortMoney(model.prompt_price)} / ${f.shortMoney(model.completion_price)}` : '—'
 
 /** All words of the search are in the name or id. */
 export function matches(model: Model, search: string): boolean {
@@ -24,7 +24,13 @@ export function matches(model: Model, search: string): boolean {
     .every((word) => text.includes(word))
 }
 
-function List({ models, value, onChoose }: { models: Model[]; value: string; onChoose: (id: string) => void }) {
+function List(props: { models: Model[]; value: string; onChoose: (id: string) => void }) {
+  const { value, onChoose } = props
+  // What the data policy rules out is only of interest to an admin who looks for it.
+  const models = useMemo(
+    () => [...props.models].sort((a, b) => Number(!!a.refused) - Number(!!b.refused)),
+    [props.models],
+  )
   const { t } = useLingui()
   const f = useFormat()
   const phone = usePhone()
@@ -120,12 +126,16 @@ function List({ models, value, onChoose }: { models: Model[]; value: string; onC
                 <span className="opt-text">
                   <span className="strong ellipsis">{modelName(models, model.id)}</span>
                   <small className="ellipsis">
-                    {usable(model) ? (
+                    {!priced(model) ? (
+                      <Trans>Its price is not known, so it cannot be used</Trans>
+                    ) : model.refused === 'zero_retention' ? (
+                      <Trans>Data policy: no zero-retention provider</Trans>
+                    ) : model.refused ? (
+                      <Trans>Data policy: no allowed provider</Trans>
+                    ) : (
                       <Trans>
                         {f.tokens(model.context_length)} context · {model.id}
                       </Trans>
-                    ) : (
-                      <Trans>Its price is not known, so it cannot be used</Trans>
                     )}
                   </small>
                 </span>

@@ -4,6 +4,7 @@ import {
   IconChartBar,
   IconKey,
   IconPlugConnected,
+  IconShieldLock,
   IconSun,
   IconUserCircle,
   IconUsers,
@@ -15,7 +16,7 @@ import { meQuery } from '../api/queries'
 import { Glyph, type Icon } from '../ui/Button'
 import { useSidebar } from '../ui/sidebar'
 
-type Page = 'profile' | 'appearance' | 'api-key' | 'connections' | 'users' | 'usage'
+type Page = 'profile' | 'appearance' | 'api-key' | 'data-policy' | 'connections' | 'users' | 'usage'
 
 function Item({ to, icon, children }: { to: Page; icon: Icon; children: ReactNode }) {
   const { closeDrawer } = useSidebar()
@@ -63,6 +64,9 @@ export function SettingsNav({ version }: { version: string }) {
           </Item>
           <Item to="api-key" icon={IconKey}>
             <Trans>API key</Trans>
+          </Item>
+          <Item to="data-policy" icon={IconShieldLock}>
+            <Trans>Data policy</Trans>
           </Item>
         </ul>
         {me?.role === 'admin' && (
