@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"embed"
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
@@ -9,13 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
-
-// answerFiles are the canned answers, <language>-<topic>.md.
-//
-//go:embed answers/*.md
-var answerFiles embed.FS
 
 // pace is how fast an answer comes.
 type pace struct {
@@ -102,7 +95,7 @@ func (g *generation) wording(p prompt, request chatRequest, reasoning int, draw 
 	case format != nil && format.Type == "json_object":
 		return `{"answer":` + string(marshal(strings.Join(strings.Fields(p.text), " "))) + `}`
 	}
-	return canned(p.text, draw)
+	return canned(p.text)
 }
 
 // thoughts are what the model thinks before it answers, when it can and is asked to.
@@ -191,45 +184,4 @@ func counted(n int) string {
 // isTitleRequest recognises the system prompt of a front end that wants a name for a chat.
 func isTitleRequest(system string) bool {
 	return system != "" && regexp.MustCompile(`(?is)\b(short|brief|concise|generate|krótk\w*)\b.*\b(title|tytuł\w*)\b|\b(title|tytuł)\b.*\b(short|words|słów)`).MatchString(system)
-}
-
-// title makes three to five words out of the user's text.
-func title(text string) string {
-	if at := strings.Index(text, "[[sim:"); at >= 0 {
-		text = text[:at] // a directive the front end cut in two
-	}
-	text = regexp.MustCompile(`(?i)^\s*(user|użytkownik)\s*:\s*`).ReplaceAllString(text, "")
-	words := regexp.MustCompile(`[\p{L}\p{N}'’-]+`).FindAllString(text, 5)
-	if len(words) < 3 {
-		words = append(words, "a", "new", "topic")[:max(3, len(words))]
-	}
-	joined := strings.Join(words, " ")
-	first, size := utf8.DecodeRuneInString(joined)
-	return strings.ToUpper(string(first)) + joined[size:]
-}
-
-// canned picks an answer in the language of the prompt: by its topic if a word gives it away, by the draw otherwise.
-func canned(prompt string, draw uint64) string {
-	language := "en"
-	if regexp.MustCompile(`(?i)[ąćęłńśźż]|\b(jak|czy|co|dlaczego|napisz|prosz[eę]|jest|mam|nie)\b`).MatchString(prompt) {
-		language = "pl"
-	}
-	topics := []struct{ name, words string }{
-		{"code", `(?i)\b(go|golang|goroutine|worker|code|program|function|kod|funkcj\w*)\b`},
-		{"sql", `(?i)\b(sql|query|database|table|baz\w* danych|zapytani\w*|tabel\w*)\b`},
-		{"math", `(?i)\b(math|formula|integral|equation|average|python|statistic\w*|wzór|całk\w*|równani\w*|średni\w*)\b`},
-		{"plan", `(?i)\b(plan|email|e-mail|compare|meeting|list|mail\w*|porówn\w*|spotkani\w*|ofert\w*)\b`},
-	}
-	pick := topics[draw%uint64(len(topics))].name
-	for _, topic := range topics {
-		if regexp.MustCompile(topic.words).MatchString(prompt) {
-			pick = topic.name
-			break
-		}
-	}
-	text, err := answerFiles.ReadFile("answers/" + language + "-" + pick + ".md")
-	if err != nil {
-		panic("sim: " + err.Error()) // a file of the binary is missing
-	}
-	return strings.TrimSpace(string(text))
 }

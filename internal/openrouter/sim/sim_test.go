@@ -314,10 +314,20 @@ func TestAnswers(t *testing.T) {
 		"What is an exponential average?":    "$$",
 		"Napisz zapytanie SQL o sprzedaż":    "Przykładowy wynik",
 		"Jak policzyć VAT? Podaj wzór":       "brutto",
-		"Compare the options for our launch": "| Week |",
+		"Compare the options for our launch": "| Option B |",
+		"Zaplanuj spotkanie zespołu":         "| Tydzień |",
+		"Write an e-mail to Hotel Śnieżka":   "**Subject:**",
+		"Jak podziękować klientowi?":         "**Temat:**",
+		"Podsumuj tę rozmowę":                "**Jednym zdaniem:**",
+		"How does VLOOKUP work in Excel?":    "XLOOKUP",
+		"Three names for a warm hat, ideas":  "With a smile",
+		"How do I renew a passport?":         "take **renew a passport** apart",
+		"Cześć!":                             "Dzień dobry!",
+		"Dziękuję":                           "Proszę bardzo.",
+		"Gdzie jest najlepsza herbata?":      "„**Gdzie jest najlepsza herbata**”",
 	} {
 		got := r.chat(ask("anthropic/claude-haiku-4.5", prompt, true, ""))
-		if !strings.Contains(got.text, want) || got.completion < 80 || got.completion > 350 {
+		if !strings.Contains(got.text, want) || got.completion < 20 || got.completion > 400 {
 			t.Errorf("%s: %d tokens\n%s", prompt, got.completion, got.text)
 		}
 		if again := r.chat(ask("anthropic/claude-haiku-4.5", prompt, false, "")); again.text != got.text {
@@ -329,7 +339,7 @@ func TestAnswers(t *testing.T) {
 	}
 	body := `{"model":"openai/gpt-5-mini","messages":[{"role":"system","content":"Write a short title for this chat."},
 		{"role":"user","content":"how do I renew a passport in Poland? [[sim: {\"fault\":\"status:500\"}]]"}]}`
-	if got := r.chat(body); got.text != "How do I renew a" {
+	if got := r.chat(body); got.text != "Renew a passport in Poland" {
 		t.Errorf("title %q", got.text)
 	}
 }
