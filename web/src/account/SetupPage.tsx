@@ -47,10 +47,21 @@ function Steps() {
           <span className="step-mark">3</span>
           <div>
             <div className="strong">
-              <Trans>Set a monthly budget</Trans>
+              <Trans>Invite colleagues</Trans>
             </div>
             <div className="sm t2">
-              <Trans>Requests stop before the limit, never after it.</Trans>
+              <Trans>Each gets an account of their own. You see what each of them spends.</Trans>
+            </div>
+          </div>
+        </li>
+        <li>
+          <span className="step-mark">4</span>
+          <div>
+            <div className="strong">
+              <Trans>Ask the first question</Trans>
+            </div>
+            <div className="sm t2">
+              <Trans>Its exact charge stands below the answer.</Trans>
             </div>
           </div>
         </li>
@@ -115,7 +126,7 @@ export function SetupPage() {
         <div>
           {first && (
             <div className="xs t3" style={{ marginBottom: 6 }}>
-              <Trans>Step 1 of 3</Trans>
+              <Trans>Step 1 of 4</Trans>
             </div>
           )}
           <h1>{first ? <Trans>Create the first account</Trans> : <Trans>Create your account</Trans>}</h1>

@@ -1,8 +1,15 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { Drawer, Menu } from '@mantine/core'
-import { IconLayoutSidebar, IconLogout, IconSelector, IconSettings } from '@tabler/icons-react'
+import {
+  IconKeyboard,
+  IconLayoutSidebar,
+  IconListCheck,
+  IconLogout,
+  IconSelector,
+  IconSettings,
+} from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
-import { type ReactNode, useEffect, useMemo, useState } from 'react'
+import { lazy, type ReactNode, Suspense, useCallback, useEffect, useMemo, useState } from 'react'
 import { useLocation } from 'wouter'
 import { navigate } from 'wouter/use-browser-location'
 import { openFeed } from '../api/feed'
@@ -11,7 +18,6 @@ import { chatQuery, instanceQuery, meQuery, queryClient } from '../api/queries'
 import { leaveSession } from '../api/session'
 import type { Chat } from '../api/types'
 import { ChatList } from '../chat/ChatList'
-import { Palette } from '../chat/Palette'
 import { SettingsNav } from '../settings/SettingsNav'
 import { SettingsPage } from '../settings/SettingsPage'
 import { Glyph, IconButton } from '../ui/Button'
@@ -21,7 +27,28 @@ import { SidebarContext, type SidebarControl } from '../ui/sidebar'
 import { readStored, writeStored } from '../ui/storage'
 import { Strips } from './Strips'
 
-function Person() {
+const Guide = lazy(() => import('./Guide').then((module) => ({ default: module.Guide })))
+const Palette = lazy(() => import('../chat/Palette').then((module) => ({ default: module.Palette })))
+const Shortcuts = lazy(() => import('./Shortcuts').then((module) => ({ default: module.Shortcuts })))
+
+/** The guide of an admin is open until it is put away or nothing is left to do. */
+type GuideState = 'open' | 'hidden' | 'done'
+
+function useGuide(person: string | undefined): [GuideState, (next: GuideState) => void] {
+  const key = `mai.guide.${person}`
+  const [state, setState] = useState(() => readStored<GuideState>(key) ?? 'open')
+  const set = useCallback(
+    (next: GuideState) => {
+      setState(next)
+      writeStored(key, next)
+    },
+    [key],
+  )
+  return [state, set]
+}
+
+/** Who is signed in, and what they can do from everywhere. */
+function Person(props: { onShortcuts: () => void; onGuide: (() => void) | undefined }) {
   const { data: me } = useQuery(meQuery)
   if (!me) return null
   return (
@@ -46,6 +73,18 @@ function Person() {
         <Menu.Item leftSection={<Glyph icon={IconSettings} small />} onClick={() => navigate('/settings/profile')}>
           <Trans>Settings</Trans>
         </Menu.Item>
+        <Menu.Item
+          leftSection={<Glyph icon={IconKeyboard} small />}
+          onClick={props.onShortcuts}
+          className="desktop-only"
+        >
+          <Trans>Keyboard shortcuts</Trans>
+        </Menu.Item>
+        {props.onGuide && (
+          <Menu.Item leftSection={<Glyph icon={IconListCheck} small />} onClick={props.onGuide}>
+            <Trans>Getting started</Trans>
+          </Menu.Item>
+        )}
         <Menu.Item leftSection={<Glyph icon={IconLogout} small />} onClick={leaveSession}>
           <Trans>Sign out</Trans>
         </Menu.Item>
@@ -85,7 +124,11 @@ export function Shell({ children }: { children: ReactNode }) {
   const inSettings = useLocation()[0].startsWith('/settings')
   const [hidden, setHidden] = useState(() => readStored<boolean>('mai.sidebar-hidden') ?? false)
   const [drawer, setDrawer] = useState(false)
-  const [palette, setPalette] = useState(false)
+  // Both are fetched when they are first opened.
+  const [palette, setPalette] = useState<boolean>()
+  const [shortcuts, setShortcuts] = useState<boolean>()
+  const { data: me } = useQuery(meQuery)
+  const [guide, setGuide] = useGuide(me?.id)
   useFeed()
 
   useEffect(() => {
@@ -98,6 +141,9 @@ export function Shell({ children }: { children: ReactNode }) {
       } else if (key === 'o' && e.shiftKey) {
         e.preventDefault()
         navigate('/')
+      } else if (key === '/') {
+        e.preventDefault()
+        setShortcuts(true)
       }
     }
     window.addEventListener('keydown', onKey)
@@ -134,7 +180,10 @@ export function Shell({ children }: { children: ReactNode }) {
             setPalette(true)
           }}
         >
-          <Person />
+          <Person
+            onShortcuts={() => setShortcuts(true)}
+            onGuide={me?.role === 'admin' && guide === 'hidden' ? () => setGuide('open') : undefined}
+          />
         </ChatList>
       )}
     </aside>
@@ -149,6 +198,11 @@ export function Shell({ children }: { children: ReactNode }) {
         {showSide && side(false)}
         <main className="main" id="main" tabIndex={-1}>
           <Strips />
+          {me?.role === 'admin' && guide === 'open' && (
+            <Suspense fallback={null}>
+              <Guide connected={me.connected} onHide={() => setGuide('hidden')} onDone={() => setGuide('done')} />
+            </Suspense>
+          )}
           {inSettings ? <SettingsPage>{children}</SettingsPage> : children}
         </main>
       </div>
@@ -165,7 +219,10 @@ export function Shell({ children }: { children: ReactNode }) {
       >
         {side(true)}
       </Drawer>
-      <Palette open={palette} onClose={() => setPalette(false)} />
+      <Suspense fallback={null}>
+        {palette !== undefined && <Palette open={palette} onClose={() => setPalette(false)} />}
+        {shortcuts !== undefined && <Shortcuts open={shortcuts} onClose={() => setShortcuts(false)} />}
+      </Suspense>
     </SidebarContext>
   )
 }

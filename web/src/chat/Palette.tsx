@@ -1,17 +1,36 @@
 import { Trans, useLingui } from '@lingui/react/macro'
-import { IconEdit, IconSearch } from '@tabler/icons-react'
-import { useInfiniteQuery } from '@tanstack/react-query'
+import { IconEdit, IconSearch, IconSettings } from '@tabler/icons-react'
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { type KeyboardEvent, useEffect, useId, useMemo, useState } from 'react'
 import { navigate } from 'wouter/use-browser-location'
-import { chatsQuery } from '../api/queries'
-import { Glyph } from '../ui/Button'
+import { chatsQuery, meQuery } from '../api/queries'
+import { Glyph, type Icon } from '../ui/Button'
 import { Dialog } from '../ui/Dialog'
 import { useFormat } from '../ui/format'
 
 interface Choice {
-  id: string | undefined
+  href: string
   title: string
   note: string
+  icon?: Icon
+}
+
+/** The pages of the settings, by name. */
+function usePages(): Choice[] {
+  const { t } = useLingui()
+  const { data: me } = useQuery(meQuery)
+  const admin = me?.role === 'admin'
+  return useMemo(() => {
+    const page = (name: string, title: string) => ({
+      href: `/settings/${name}`,
+      title,
+      note: t`Settings`,
+      icon: IconSettings,
+    })
+    const own = [page('profile', t`Profile`), page('appearance', t`Appearance`), page('api-key', t`API key`)]
+    if (!admin) return own
+    return [...own, page('connections', t`Connections`), page('users', t`Users`), page('usage', t`Usage`)]
+  }, [admin, t])
 }
 
 function Search({ onClose }: { onClose: () => void }) {
@@ -20,6 +39,7 @@ function Search({ onClose }: { onClose: () => void }) {
   const listId = useId()
   const [search, setSearch] = useState('')
   const [active, setActive] = useState(0)
+  const pages = usePages()
   const { data, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(chatsQuery)
   // Searching means all chats, so the rest of the list is fetched page by page while the palette is open.
   useEffect(() => {
@@ -27,17 +47,19 @@ function Search({ onClose }: { onClose: () => void }) {
   }, [search, hasNextPage, isFetchingNextPage, fetchNextPage])
   const shown = useMemo(() => {
     const words = search.toLowerCase().split(/\s+/).filter(Boolean)
+    const named = (title: string) => words.every((word) => title.toLowerCase().includes(word))
     const rows = data?.pages.flatMap((page) => page.items) ?? []
     const found: Choice[] = rows
-      .filter((row) => words.every((word) => row.title.toLowerCase().includes(word)))
+      .filter((row) => named(row.title))
       .slice(0, 50)
-      .map((row) => ({ id: row.id, title: row.title || t`New chat`, note: f.date(row.updated_at) }))
-    return words.length > 0 ? found : [{ id: undefined, title: t`New chat`, note: 'Ctrl Shift O' }, ...found]
-  }, [data, search, t, f])
+      .map((row) => ({ href: `/c/${row.id}`, title: row.title || t`New chat`, note: f.date(row.updated_at) }))
+    if (words.length > 0) return [...found, ...pages.filter((page) => named(page.title))]
+    return [{ href: '/', title: t`New chat`, note: 'Ctrl Shift O', icon: IconEdit }, ...found]
+  }, [data, search, t, f, pages])
   const choose = (choice: Choice | undefined) => {
     if (!choice) return
     onClose()
-    void (choice.id ? navigate(`/c/${choice.id}`) : navigate('/'))
+    navigate(choice.href)
   }
   const onKey = (e: KeyboardEvent) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[e.key]
@@ -62,7 +84,7 @@ function Search({ onClose }: { onClose: () => void }) {
           aria-controls={listId}
           aria-activedescendant={shown[active] ? `${listId}-${active}` : undefined}
           aria-label={t`Search chats`}
-          placeholder={t`Search chats by title`}
+          placeholder={t`Search chats by title, and pages`}
           value={search}
           onChange={(e) => {
             setSearch(e.target.value)
@@ -75,7 +97,7 @@ function Search({ onClose }: { onClose: () => void }) {
         {shown.map((choice, i) => (
           // biome-ignore lint/a11y/useKeyWithClickEvents: the search field handles the keys of the whole list
           <div
-            key={choice.id ?? 'new'}
+            key={choice.href}
             id={`${listId}-${i}`}
             role="option"
             tabIndex={-1}
@@ -85,14 +107,14 @@ function Search({ onClose }: { onClose: () => void }) {
             onMouseMove={() => setActive(i)}
             onClick={() => choose(choice)}
           >
-            {!choice.id && <Glyph icon={IconEdit} small />}
+            {choice.icon && <Glyph icon={choice.icon} small />}
             <span className="ellipsis space">{choice.title}</span>
             <span className="price">{choice.note}</span>
           </div>
         ))}
         {shown.length === 0 && (
           <p className="t3 sm" style={{ padding: '14px 10px' }}>
-            <Trans>No chat has these words in its title.</Trans>
+            <Trans>No chat and no page has these words in its title.</Trans>
           </p>
         )}
       </div>
