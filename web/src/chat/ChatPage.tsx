@@ -13,7 +13,7 @@ import { Button } from '../ui/Button'
 import { useErrorText } from '../ui/errors'
 import { useFormat } from '../ui/format'
 import { Note } from '../ui/Note'
-import { usePhone } from '../ui/phone'
+import { isTouch, usePhone } from '../ui/phone'
 import { toast } from '../ui/toasts'
 import { preloadMarkdown } from './AssistantMessage'
 import { continueAnswer, regenerate, sendMessage, showBranch } from './actions'
@@ -57,7 +57,7 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
   const errorText = useErrorText()
   const { data: instance } = useQuery(instanceQuery)
   const { data: me } = useQuery(meQuery)
-  const { data: models } = useQuery(modelsQuery)
+  const { data: models, error: modelsError, refetch: fetchModels } = useQuery(modelsQuery)
   const chatResult = useQuery({ ...chatQuery(chatId ?? ''), enabled: !!chatId })
   const chat: Chat | undefined = chatId ? chatResult.data : undefined
   const path = useMemo(() => (chat ? currentPath(chat.messages, chat.current_id) : nothing), [chat])
@@ -100,7 +100,13 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
     (work: Promise<void>) => {
       setProblem(null)
       work.then(
-        () => requestAnimationFrame(() => thread.current?.toEnd()),
+        () =>
+          requestAnimationFrame(() => {
+            thread.current?.toEnd()
+            // The button that began it is gone: the focus goes where the next message is written.
+            if (document.activeElement === document.body && !isTouch())
+              document.querySelector<HTMLElement>('.composer textarea')?.focus({ preventScroll: true })
+          }),
         (error) => setProblem(errorText(error)),
       )
     },
@@ -126,13 +132,21 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
   const admin = me?.role === 'admin'
   const { data: budget } = useQuery({ ...budgetQuery, enabled: admin })
   const picker = <ModelPicker value={model} onChange={setChosen} compact={phone && !!chatId} />
+  const modelsFailed = connected && !models && modelsError
   const composer = (
     <Composer
       key={chatId ?? 'new'}
       chatId={chatId}
       placeholder={path.length > 0 ? t`Write the next message` : t`Ask anything`}
       running={running}
-      disabled={!connected || !model}
+      loading={connected && !models}
+      refused={
+        connected
+          ? models && !model
+            ? t`There is no model that can be used. Ask your admin.`
+            : undefined
+          : t`No key is connected, so nothing can be answered.`
+      }
       foot={phone && chatId ? picker : undefined}
       onSend={send}
     />
@@ -160,6 +174,16 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
       <div role="status" className="hidden-visually">
         {announcement.text}
       </div>
+      {modelsFailed && (
+        <div className="col" style={{ paddingTop: 12 }}>
+          <Note tone="bad">
+            {errorText(modelsError)}{' '}
+            <Button size="small" onClick={() => fetchModels()}>
+              <Trans>Retry</Trans>
+            </Button>
+          </Note>
+        </div>
+      )}
       {!chatId ? (
         <Greeting name={me?.name ?? ''} connected={connected} admin={admin}>
           {composer}

@@ -16,7 +16,10 @@ interface Props {
   placeholder: string
   /** The answer that is being written, if any. */
   running: Message | undefined
-  disabled?: boolean
+  /** Why nothing can be sent at all, if so. */
+  refused?: string
+  /** The models are not known yet: what is sent now waits for them. */
+  loading?: boolean
   /** On the left of the foot. */
   foot?: ReactNode
   /** Sends; rejects when the message was not accepted. The text stays until it resolves. */
@@ -24,12 +27,13 @@ interface Props {
 }
 
 /** Where a person writes. What they typed is kept until the server has confirmed it. */
-export function Composer({ chatId, placeholder, running, disabled, foot, onSend }: Props) {
+export function Composer({ chatId, placeholder, running, refused, loading, foot, onSend }: Props) {
   const { t } = useLingui()
   const f = useFormat()
   const errorText = useErrorText()
   const [text, setText] = useState(() => readDraft(chatId).text)
   const [sending, setSending] = useState(false)
+  const [waiting, setWaiting] = useState(false)
   const [stopping, setStopping] = useState<string | null>(null)
   const [error, setError] = useState<string | null>(null)
   const area = useRef<HTMLTextAreaElement>(null)
@@ -48,12 +52,20 @@ export function Composer({ chatId, placeholder, running, disabled, foot, onSend 
 
   const change = (next: string) => {
     setText(next)
+    setWaiting(false)
     writeDraft(chatId, { ...readDraft(chatId), text: next })
   }
   const empty = text.trim() === ''
-  const blocked = empty || sending || disabled || !!running
+  const early = loading || !!running
+  const blocked = empty || sending || early || !!refused
   const send = async () => {
-    if (blocked) return
+    if (empty || sending) return
+    if (refused) {
+      setError(refused)
+      return
+    }
+    setWaiting(early)
+    if (early) return
     setSending(true)
     setError(null)
     try {
@@ -66,6 +78,10 @@ export function Composer({ chatId, placeholder, running, disabled, foot, onSend 
       area.current?.focus({ preventScroll: true })
     }
   }
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what was sent too early goes when it can, once
+  useEffect(() => {
+    if (waiting && !early) void send()
+  }, [waiting, early])
   const stop = async () => {
     const run = running?.run
     if (!run || stopping === run.id) return
@@ -129,9 +145,18 @@ export function Composer({ chatId, placeholder, running, disabled, foot, onSend 
           <div className="composer-foot">
             {!running && foot}
             <span className="space" />
+            {waiting && (
+              <span className="xs t3 ellipsis" role="status">
+                {loading ? (
+                  <Trans>Sent as soon as the models are loaded.</Trans>
+                ) : (
+                  <Trans>Sent after this answer.</Trans>
+                )}
+              </span>
+            )}
             {running ? (
               <>
-                <span className="xs t3 tn nw ellipsis">
+                <span className={waiting ? 'hidden-visually' : 'xs t3 tn nw ellipsis'}>
                   {isStopping ? (
                     <Trans>Stopping…</Trans>
                   ) : held ? (

@@ -5,7 +5,7 @@ import type { ReactNode } from 'react'
 import { Link } from 'wouter'
 import { chatsQuery } from '../api/queries'
 import { Glyph } from '../ui/Button'
-import { useFormat } from '../ui/format'
+import { daysAgo, useFormat } from '../ui/format'
 
 function useHello(name: string): string {
   const { t } = useLingui()
@@ -21,7 +21,13 @@ function useHello(name: string): string {
 export function Greeting(props: { name: string; connected: boolean; admin: boolean; children: ReactNode }) {
   const hello = useHello(props.name)
   const f = useFormat()
+  const { t } = useLingui()
   const { data } = useInfiniteQuery(chatsQuery)
+  const when = (iso: string) => {
+    const ago = daysAgo(new Date(iso), new Date())
+    if (ago === 0) return t`Today ${f.time(iso)}`
+    return ago === 1 ? t`Yesterday` : f.longDate(iso)
+  }
   const recent = data?.pages[0]?.items.slice(0, 2) ?? []
   return (
     <div className="greet">
@@ -59,7 +65,7 @@ export function Greeting(props: { name: string; connected: boolean; admin: boole
             {recent.map((row) => (
               <Link key={row.id} href={`/c/${row.id}`}>
                 <b className="ellipsis">{row.title || <Trans>New chat</Trans>}</b>
-                {row.running ? <Trans>Answering…</Trans> : f.dateTime(row.updated_at)}
+                {row.running ? <Trans>Answering…</Trans> : when(row.updated_at)}
               </Link>
             ))}
           </div>

@@ -3,34 +3,44 @@ import { IconChevronLeft, IconChevronRight } from '@tabler/icons-react'
 import type { Message } from '../api/types'
 import { IconButton } from '../ui/Button'
 
+/** The version that takes the place of this one has buttons of its own: the focus goes to the same one. */
+function focusStep(id: string, by: number): void {
+  requestAnimationFrame(() =>
+    requestAnimationFrame(() => document.getElementById(`step${by}-${id}`)?.focus({ preventScroll: true })),
+  )
+}
+
 /** ‹2/3›: steps through the versions of a message. */
 export function Versions(props: { message: Message; versions: Message[]; onVersion: (id: string) => void }) {
   const { t } = useLingui()
-  const at = props.versions.findIndex((m) => m.id === props.message.id)
+  const { id } = props.message
+  const at = props.versions.findIndex((m) => m.id === id)
   if (props.versions.length < 2) return null
-  const step = (by: number) => {
+  const step = (by: number, label: string, icon: typeof IconChevronLeft) => {
     const next = props.versions[at + by]
-    if (next) props.onVersion(next.id)
+    return (
+      <IconButton
+        id={`step${by}-${id}`}
+        label={label}
+        icon={icon}
+        small
+        // Not `disabled`, which would lose the focus at the end of the row.
+        aria-disabled={!next}
+        onClick={() => {
+          if (!next) return
+          props.onVersion(next.id)
+          focusStep(next.id, by)
+        }}
+      />
+    )
   }
   return (
     <>
-      <IconButton
-        label={t`Previous version`}
-        icon={IconChevronLeft}
-        small
-        disabled={at === 0}
-        onClick={() => step(-1)}
-      />
+      {step(-1, t`Previous version`, IconChevronLeft)}
       <span className="tn">
         {at + 1}/{props.versions.length}
       </span>
-      <IconButton
-        label={t`Next version`}
-        icon={IconChevronRight}
-        small
-        disabled={at === props.versions.length - 1}
-        onClick={() => step(1)}
-      />
+      {step(1, t`Next version`, IconChevronRight)}
     </>
   )
 }

@@ -1,8 +1,32 @@
 import { useLingui } from '@lingui/react/macro'
 import { Drawer, Modal, Popover } from '@mantine/core'
-import { type FormEvent, type ReactElement, type ReactNode, useState } from 'react'
+import { type FormEvent, type ReactElement, type ReactNode, useEffect, useRef, useState } from 'react'
 import { Button } from './Button'
 import { usePhone } from './phone'
+
+// What had the focus before the first of the dialogs that followed each other.
+let opener: HTMLElement | null = null
+
+/** Gives the focus back to what opened a dialog, also when the dialog is not closed but leaves the page. */
+function useFocusReturn(open: boolean): void {
+  const was = useRef(false)
+  const at = document.activeElement
+  if (open && !was.current && at instanceof HTMLElement && !at.closest('[role="dialog"]')) {
+    // A menu leaves with its item; what stays is the button of the menu.
+    const menu = at.closest('[role="menu"]')?.getAttribute('aria-labelledby')
+    opener = (menu && document.getElementById(menu)) || at
+  }
+  was.current = open
+  useEffect(() => {
+    if (!open) return
+    return () => {
+      setTimeout(() => {
+        if (document.activeElement === document.body && !document.querySelector('[role="dialog"]'))
+          opener?.focus({ preventScroll: true })
+      }, 0)
+    }
+  }, [open])
+}
 
 /** A dialog of 440 px; on a phone a sheet from below. The page's own scrolling areas need no lock. */
 export function Dialog(props: {
@@ -12,6 +36,7 @@ export function Dialog(props: {
   children: ReactNode
   size?: number
 }) {
+  useFocusReturn(props.open)
   return (
     <Modal
       opened={props.open}
