@@ -19,7 +19,7 @@ test('over the budget: said inline, the text is kept, a higher limit lets it thr
   await expect(chat.message).toHaveValue(text)
 
   await usage.open()
-  await chat.page.getByRole('button', { name: 'Change', exact: true }).click()
+  await chat.page.getByRole('button', { name: 'Change the limit' }).click()
   await chat.page.getByLabel('Limit per month, USD').fill('100')
   await chat.page.getByRole('button', { name: 'Save' }).click()
   await openChat(chat.page)

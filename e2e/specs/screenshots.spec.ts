@@ -134,6 +134,10 @@ for (const [size, viewport] of Object.entries({
           await shoot(page, 'drawer')
           await page.touchscreen.tap(370, 400)
         } else {
+          await page.keyboard.press('Control+/')
+          await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor()
+          await shoot(page, 'shortcuts')
+          await page.keyboard.press('Escape')
           await page.keyboard.press('Control+k')
           await page.getByRole('combobox', { name: 'Search chats' }).waitFor()
           await shoot(page, 'search')
@@ -193,8 +197,8 @@ for (const [size, viewport] of Object.entries({
           await visit(page, `/settings/${path}`)
           await shoot(page, path)
         }
-        await page.getByRole('heading', { name: 'Accuracy' }).scrollIntoViewIfNeeded()
-        await shoot(page, 'usage-end')
+        await visit(page, '/settings/usage?tab=activity')
+        await shoot(page, 'usage-activity')
         await page.goto('/settings/users')
         await page.getByRole('button', { name: 'Add person' }).click()
         await page.getByRole('dialog').waitFor()

@@ -9,6 +9,7 @@ import { Confirm } from '../ui/Dialog'
 import { useErrorText } from '../ui/errors'
 import { Field } from '../ui/Field'
 import { useFormat } from '../ui/format'
+import { CardSkeleton, LoadError } from '../ui/Load'
 import { Note } from '../ui/Note'
 import { usePageTitle } from '../ui/title'
 
@@ -17,7 +18,7 @@ export function ApiKeyPage() {
   const { t } = useLingui()
   const f = useFormat()
   const errorText = useErrorText()
-  const { data: info, error } = useQuery(apiKeyQuery)
+  const { data: info, error, refetch } = useQuery(apiKeyQuery)
   const [secret, setSecret] = useState<string | null>(null)
   const [asking, setAsking] = useState<'replace' | 'revoke' | null>(null)
   usePageTitle(t`API key`)
@@ -52,7 +53,8 @@ export function ApiKeyPage() {
           </p>
         </div>
       </div>
-      {error && !info && <Note tone="bad">{errorText(error)}</Note>}
+      {error && !info && <LoadError error={error} onRetry={() => refetch()} />}
+      {!info && !error && <CardSkeleton heights={[170]} />}
       {info && (
         <section className="card panel stack">
           {secret ? (

@@ -9,6 +9,7 @@ import type { Connection, Verification } from '../api/types'
 import { Button } from '../ui/Button'
 import { useErrorText } from '../ui/errors'
 import { Field } from '../ui/Field'
+import { CardSkeleton, LoadError } from '../ui/Load'
 import { Note } from '../ui/Note'
 import { usePageTitle } from '../ui/title'
 import { DataPolicyCard } from './DataPolicyCard'
@@ -189,8 +190,7 @@ function ConnectionForm({ connection }: { connection: Connection }) {
 /** Where model calls go, and with whose key. */
 export function ConnectionsPage() {
   const { t } = useLingui()
-  const errorText = useErrorText()
-  const { data, error } = useQuery(connectionQuery)
+  const { data, error, refetch } = useQuery(connectionQuery)
   usePageTitle(t`Connections`)
   return (
     <div className="wrap narrow">
@@ -204,7 +204,8 @@ export function ConnectionsPage() {
           </p>
         </div>
       </div>
-      {error && !data && <Note tone="bad">{errorText(error)}</Note>}
+      {error && !data && <LoadError error={error} onRetry={() => refetch()} />}
+      {!data && !error && <CardSkeleton heights={[300]} />}
       {data && <ConnectionForm connection={data} />}
       <DataPolicyCard />
     </div>

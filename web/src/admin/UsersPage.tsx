@@ -11,6 +11,7 @@ import { Button, Glyph, IconButton } from '../ui/Button'
 import { Confirm } from '../ui/Dialog'
 import { useErrorText } from '../ui/errors'
 import { daysAgo, useFormat } from '../ui/format'
+import { CardSkeleton, LoadError } from '../ui/Load'
 import { Note } from '../ui/Note'
 import { initials } from '../ui/people'
 import { useTeamName } from '../ui/teams'
@@ -130,7 +131,7 @@ export function UsersPage() {
   const errorText = useErrorText()
   const lastActive = useLastActive()
   const { data: me } = useQuery(meQuery)
-  const { data: users, error } = useQuery(usersQuery)
+  const { data: users, error, refetch } = useQuery(usersQuery)
   const { data: teams } = useQuery(teamsQuery)
   const teamName = useTeamName()
   const [search, setSearch] = useState('')
@@ -182,7 +183,8 @@ export function UsersPage() {
           </Button>
         </div>
       </div>
-      {error && !users && <Note tone="bad">{errorText(error)}</Note>}
+      {error && !users && <LoadError error={error} onRetry={() => refetch()} />}
+      {!users && !error && <CardSkeleton heights={[380]} />}
       {change.error && (
         <div style={{ marginBottom: 14 }}>
           <Note tone="bad">{errorText(change.error)}</Note>
@@ -243,7 +245,13 @@ export function UsersPage() {
                         <div className="strong ellipsis">{user.name}</div>
                         <div className="under ellipsis">{user.email}</div>
                         <div className="under tn mobile-only ellipsis">
-                          {f.money(user.charge_month)} · {teamOf(user)} · {lastActive(user.last_active_at)}
+                          {[
+                            f.money(user.charge_month),
+                            teamOf(user),
+                            user.last_active_at && lastActive(user.last_active_at),
+                          ]
+                            .filter(Boolean)
+                            .join(' · ')}
                         </div>
                       </div>
                     </div>

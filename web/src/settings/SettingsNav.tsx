@@ -18,6 +18,21 @@ import { useSidebar } from '../ui/sidebar'
 
 type Page = 'profile' | 'appearance' | 'api-key' | 'data-policy' | 'connections' | 'users' | 'usage'
 
+/** The name of the settings page that is open. */
+export function usePageName(): string {
+  const { t } = useLingui()
+  const [path] = useLocation()
+  const names: Record<Page, string> = {
+    profile: t`Profile`,
+    appearance: t`Appearance`,
+    'api-key': t`API key`,
+    connections: t`Connections`,
+    users: t`Users`,
+    usage: t`Usage`,
+  }
+  return names[path.split('/')[2] as Page] ?? t`Settings`
+}
+
 function Item({ to, icon, children }: { to: Page; icon: Icon; children: ReactNode }) {
   const { closeDrawer } = useSidebar()
   const [path] = useLocation()

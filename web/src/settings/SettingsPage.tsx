@@ -3,16 +3,21 @@ import { IconMenu2 } from '@tabler/icons-react'
 import type { ReactNode } from 'react'
 import { IconButton } from '../ui/Button'
 import { useSidebar } from '../ui/sidebar'
+import { usePageName } from './SettingsNav'
 
 /** The scrolling frame around every settings page; on a phone with the way to the menu. */
 export function SettingsPage({ children }: { children: ReactNode }) {
   const { t } = useLingui()
   const sidebar = useSidebar()
+  const name = usePageName()
   return (
     <>
       <header className="top line mobile-top">
         <IconButton label={t`Menu`} icon={IconMenu2} onClick={sidebar.openDrawer} />
-        <b className="strong">{t`Settings`}</b>
+        {/* The heading of the page says it to everybody else. */}
+        <b className="strong" aria-hidden="true">
+          {name}
+        </b>
       </header>
       <div className="page">{children}</div>
     </>

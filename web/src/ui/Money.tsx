@@ -13,7 +13,7 @@ export function ExactMoney({ amount, weight }: { amount: string | null; weight?:
           {tail}
         </span>
       )}
-      {unit}
+      {unit && <span className="money-unit">{unit}</span>}
     </span>
   )
 }

@@ -65,6 +65,7 @@ function formatter(locale: Locale) {
     locale,
     money: (amount: string | null) => money.listMoney(amount, locale),
     shortMoney: (amount: string | null) => money.shortMoney(amount, locale),
+    axisMoney: (amount: string, decimals: number) => money.axisMoney(amount, decimals, locale),
     plainMoney: (amount: string | null) => money.plainMoney(amount, locale),
     tokens: (count: number) => tokenCount(count, locale),
     number: (count: number) => wholeNumber(count, locale),

@@ -80,6 +80,12 @@ export function shortMoney(amount: string | null, locale: Locale): string {
   return write({ ...rounded, fraction: rounded.fraction.replace(/0+$/, '').padEnd(2, '0') }, locale) + unit(locale)
 }
 
+/** For the labels of an axis, which all have as many decimals as the finest step needs. */
+export function axisMoney(amount: string, decimals: number, locale: Locale): string {
+  const value = parse(amount)
+  return write({ ...value, fraction: value.fraction.padEnd(decimals, '0') }, locale) + unit(locale)
+}
+
 /** The exact amount in two parts: what a person compares, and the quiet tail with every digit after it. */
 export function exactMoney(amount: string | null, locale: Locale): { head: string; tail: string; unit: string } {
   if (amount === null) return { head: missing, tail: '', unit: '' }

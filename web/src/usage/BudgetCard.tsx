@@ -1,10 +1,11 @@
 import { Trans, useLingui } from '@lingui/react/macro'
+import { IconPencil } from '@tabler/icons-react'
 import { useMutation } from '@tanstack/react-query'
 import { useState } from 'react'
 import { put } from '../api/client'
 import { budgetQuery, queryClient } from '../api/queries'
 import type { Budget } from '../api/types'
-import { Button } from '../ui/Button'
+import { Button, IconButton } from '../ui/Button'
 import { FormDialog } from '../ui/Dialog'
 import { useErrorText } from '../ui/errors'
 import { Field } from '../ui/Field'
@@ -60,6 +61,7 @@ function LimitDialog({ budget, onClose }: { budget: Budget; onClose: () => void 
 
 /** The company's budget: how much of it is used, held and left. */
 export function BudgetCard({ budget }: { budget: Budget }) {
+  const { t } = useLingui()
   const f = useFormat()
   const [editing, setEditing] = useState(false)
   const used = budget.limit ? share(budget.spent, budget.limit) : 0
@@ -80,9 +82,13 @@ export function BudgetCard({ budget }: { budget: Budget }) {
             </Trans>
           </span>
         )}
-        <Button size="small" onClick={() => setEditing(true)}>
-          {budget.limit === null ? <Trans>Set a limit</Trans> : <Trans>Change</Trans>}
-        </Button>
+        {budget.limit === null ? (
+          <Button size="small" onClick={() => setEditing(true)}>
+            <Trans>Set a limit</Trans>
+          </Button>
+        ) : (
+          <IconButton label={t`Change the limit`} icon={IconPencil} small onClick={() => setEditing(true)} />
+        )}
       </div>
       {budget.limit === null ? (
         <p className="sm t2" style={{ padding: '4px 0 2px' }}>

@@ -19,7 +19,9 @@ export function DayChart({ days }: { days: Days }) {
   const largest = shown.reduce((most, day) => (compareMoney(day.charge, most) > 0 ? day.charge : most), '0')
   const ticks = axis(largest)
   const top = ticks.at(-1) ?? '1'
-  const amount = (tick: string) => f.shortMoney(tick).replace(/[.,]00(?!\d)/, '')
+  // All labels have the decimals of the finest one.
+  const decimals = Math.max(...ticks.map((tick) => tick.split('.')[1]?.length ?? 0))
+  const amount = (tick: string) => f.axisMoney(tick, decimals)
   // The widest label decides where the bars begin; 6.6 is about the width of a figure at this size.
   const left = Math.max(...ticks.map((tick) => amount(tick).length)) * 6.6 + 12
   const span = phone ? 340 : width

@@ -2,15 +2,16 @@ import { Plural, Trans, useLingui } from '@lingui/react/macro'
 import { IconChevronLeft, IconChevronRight, IconTable } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
+import { Link, useSearch } from 'wouter'
+import { navigate } from 'wouter/use-browser-location'
 import './usage.css'
 import { accuracyQuery, usageQuery } from '../api/queries'
 import type { UsageSummary } from '../api/types'
-import { Button, IconButton } from '../ui/Button'
+import { IconButton } from '../ui/Button'
 import { DataTable } from '../ui/DataTable'
-import { useErrorText } from '../ui/errors'
 import { useFormat } from '../ui/format'
+import { CardSkeleton, LoadError } from '../ui/Load'
 import { ExactMoney } from '../ui/Money'
-import { Note } from '../ui/Note'
 import { usePageTitle } from '../ui/title'
 import { BudgetCard } from './BudgetCard'
 import { DayChart } from './DayChart'
@@ -123,23 +124,57 @@ function Days({ days }: { days: UsageSummary['days'] }) {
   )
 }
 
+type Tab = 'overview' | 'activity'
+
+/** What the address says is shown: `?tab=activity&month=2026-10`. */
+function useShown(): { tab: Tab; month: string; address: (tab: Tab, month: string) => string } {
+  const search = new URLSearchParams(useSearch())
+  const asked = search.get('month') ?? ''
+  const now = thisMonth()
+  return {
+    tab: search.get('tab') === 'activity' ? 'activity' : 'overview',
+    month: /^\d{4}-(0[1-9]|1[0-2])$/.test(asked) && asked < now ? asked : now,
+    address: (tab, month) => {
+      const next = new URLSearchParams()
+      if (tab !== 'overview') next.set('tab', tab)
+      if (month !== now) next.set('month', month)
+      return next.size > 0 ? `/settings/usage?${next}` : '/settings/usage'
+    },
+  }
+}
+
 /** What was used and what it is charged, for the admin. */
 export function UsagePage() {
   const { t } = useLingui()
   const f = useFormat()
-  const errorText = useErrorText()
-  const [month, setMonth] = useState(thisMonth)
+  const { tab, month, address } = useShown()
   const usage = useQuery(usageQuery(month))
   const accuracy = useQuery(accuracyQuery)
   const current = month === thisMonth()
   usePageTitle(t`Usage`)
   const data = usage.data
+  const go = (by: number) => navigate(address(tab, shiftMonth(month, by)), { replace: true })
+  const item = (to: Tab, name: string) => (
+    <Link href={address(to, month)} aria-current={tab === to ? 'page' : undefined}>
+      {name}
+    </Link>
+  )
   return (
     <div className="wrap">
-      <div className="head" style={{ alignItems: 'center' }}>
-        <h1 className="space">
+      <div className="head usage-head">
+        <h1>
           <Trans>Usage</Trans>
         </h1>
+      </div>
+      <nav className="tabs" aria-label={t`Usage`}>
+        {item('overview', t`Overview`)}
+        {item('activity', t`Activity`)}
+      </nav>
+      <div className="row month">
+        <IconButton label={t`Previous month`} icon={IconChevronLeft} small onClick={() => go(-1)} />
+        <span className="strong tn">{f.month(month)}</span>
+        <IconButton label={t`Next month`} icon={IconChevronRight} small disabled={current} onClick={() => go(1)} />
+        <span className="space" />
         {data && (
           <span className="live">
             <span className={usage.isError ? 'dot warn' : 'dot good'} />
@@ -151,53 +186,27 @@ export function UsagePage() {
           </span>
         )}
       </div>
-      <div className="row" style={{ marginBottom: 14 }}>
-        <IconButton
-          label={t`Previous month`}
-          icon={IconChevronLeft}
-          small
-          onClick={() => setMonth(shiftMonth(month, -1))}
-        />
-        <span className="strong tn">{f.month(month)}</span>
-        <IconButton
-          label={t`Next month`}
-          icon={IconChevronRight}
-          small
-          disabled={current}
-          onClick={() => setMonth(shiftMonth(month, 1))}
-        />
-      </div>
-      {usage.error && !data && (
-        <Note tone="bad">
-          {errorText(usage.error)}{' '}
-          <Button size="small" onClick={() => usage.refetch()}>
-            <Trans>Retry</Trans>
-          </Button>
-        </Note>
-      )}
-      {!data && !usage.error && <Skeleton />}
+      {usage.error && !data && <LoadError error={usage.error} onRetry={() => usage.refetch()} />}
+      {!data && !usage.error && <CardSkeleton heights={[98, 92, 256, 300]} />}
       {data && (
         <div className={usage.isPlaceholderData ? 'stale' : undefined}>
-          <Stats usage={data} current={current} />
-          {current && <BudgetCard budget={data.budget} />}
-          <Days days={data.days} />
-          <ByUser usage={data} />
-          <ByTeam usage={data} />
-          <ByModel usage={data} />
-          <Recent items={data.recent} />
-          {accuracy.data && <AccuracyCard accuracy={accuracy.data} />}
+          {tab === 'overview' ? (
+            <>
+              <Stats usage={data} current={current} />
+              {current && <BudgetCard budget={data.budget} />}
+              <Days days={data.days} />
+              <ByUser usage={data} />
+              <ByTeam usage={data} />
+              <ByModel usage={data} />
+            </>
+          ) : (
+            <>
+              <Recent items={data.recent} />
+              {accuracy.data && <AccuracyCard accuracy={accuracy.data} />}
+            </>
+          )}
         </div>
       )}
-    </div>
-  )
-}
-
-function Skeleton() {
-  return (
-    <div aria-hidden="true" style={{ display: 'grid', gap: 12 }}>
-      {[98, 92, 256, 300].map((height) => (
-        <span key={height} className="skeleton" style={{ height, borderRadius: 10, background: 'var(--sunken)' }} />
-      ))}
     </div>
   )
 }

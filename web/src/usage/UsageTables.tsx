@@ -139,7 +139,7 @@ export function Recent({ items }: { items: RecentRequest[] }) {
   const now = new Date()
   const when = (iso: string) => (daysAgo(new Date(iso), now) === 0 ? f.timeSeconds(iso) : f.dateTime(iso))
   return (
-    <section className="card block tables">
+    <section className="card block tables recent">
       <div className="block-head">
         <h2 className="space">
           <Trans>Last requests</Trans>
@@ -167,6 +167,7 @@ export function Recent({ items }: { items: RecentRequest[] }) {
               </td>
               <td>
                 <div className="ellipsis model-name">{item.user_name}</div>
+                <div className="xs t3 ellipsis model-name mobile-only">{shortModel(item.model)}</div>
               </td>
               <td className="desktop-only-cell">
                 <div className="ellipsis model-name" title={item.model}>
@@ -217,7 +218,7 @@ export function AccuracyCard({ accuracy }: { accuracy: Accuracy }) {
           <Trans>all months</Trans>
         </span>
       </div>
-      <p className="sm t2" style={{ padding: '0 18px 4px' }}>
+      <p className="sm t2 block-note">
         {unknown && unknown.count > 0 ? (
           <>
             <Plural
