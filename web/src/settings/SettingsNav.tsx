@@ -26,6 +26,7 @@ export function usePageName(): string {
     profile: t`Profile`,
     appearance: t`Appearance`,
     'api-key': t`API key`,
+    'data-policy': t`Data policy`,
     connections: t`Connections`,
     users: t`Users`,
     usage: t`Usage`,
