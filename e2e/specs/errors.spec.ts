@@ -32,7 +32,7 @@ const upstream = {
   'status:429': 'Too many requests are running for this model at OpenRouter.',
   'status:502': 'The model is not available just now.',
   'status:402': 'The OpenRouter account has not enough credit for this request.',
-  'status:403': 'The spending limit of the OpenRouter key is reached, and does not reset by itself.',
+  'status:403': 'The spending limit of the OpenRouter key is reached',
   moderation: "The model's provider refused the content of this message.",
   drop_before_headers: 'The connection to the model broke off.',
   error_mid: 'The model is not available just now.',
@@ -139,10 +139,10 @@ test.describe('without a key', () => {
     const connections = new ConnectionsPage(page)
     await connections.baseURL.fill(sim.url.replace('/api/v1', '/nothing'))
     await connections.verify(Simulator.key)
-    await expect(connections.problem).toContainText("This is not the address of OpenRouter's API.")
+    await expect(connections.problem).toContainText('This address does not answer like OpenRouter.')
     await connections.baseURL.fill('http://127.0.0.1:9/api/v1')
     await connections.verify(Simulator.key)
-    await expect(connections.problem).toContainText('OpenRouter cannot be reached.')
+    await expect(connections.problem).toContainText('Nothing listens at this address.')
   })
 })
 

@@ -131,7 +131,7 @@ func (v *Verification) blame(err error, key string) {
 		v.Problem = NoNetwork
 	case refused.Class() == openrouter.ClassBadKey:
 		v.Problem = BadKey
-		v.Told = fault.Say("OpenRouter does not know this key: it was mistyped, disabled or deleted.")
+		v.Told = fault.Say("OpenRouter does not know this key. It was mistyped, disabled or deleted.")
 		if n := len(key); strings.HasPrefix(key, "sk-or-v1-") && n < keyLength {
 			v.Told = fault.Say("OpenRouter does not know this key. It was copied without its end: %d of %d characters.", n, keyLength)
 		}

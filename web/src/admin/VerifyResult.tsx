@@ -13,7 +13,8 @@ export function VerifyResult({ result, at }: { result: Verification; at: Date })
   if (!result.ok) {
     return (
       <Note tone="bad" title={title ?? result.message}>
-        {more} <Trans>Nothing was saved.</Trans>
+        {more && `${more} `}
+        <Trans>Nothing was saved.</Trans>
         {result.reply && (
           <details>
             <summary>

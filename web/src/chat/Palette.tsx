@@ -27,7 +27,12 @@ function usePages(): Choice[] {
       note: t`Settings`,
       icon: IconSettings,
     })
-    const own = [page('profile', t`Profile`), page('appearance', t`Appearance`), page('api-key', t`API key`), page('data-policy', t`Data policy`)]
+    const own = [
+      page('profile', t`Profile`),
+      page('appearance', t`Appearance`),
+      page('api-key', t`API key`),
+      page('data-policy', t`Data policy`),
+    ]
     if (!admin) return own
     return [...own, page('connections', t`Connections`), page('users', t`Users`), page('usage', t`Usage`)]
   }, [admin, t])
