@@ -245,11 +245,7 @@ export function UsersPage() {
                         <div className="strong ellipsis">{user.name}</div>
                         <div className="under ellipsis">{user.email}</div>
                         <div className="under tn mobile-only ellipsis">
-                          {[
-                            f.money(user.charge_month),
-                            teamOf(user),
-                            user.last_active_at && lastActive(user.last_active_at),
-                          ]
+                          {[f.money(user.charge_month), user.last_active_at && lastActive(user.last_active_at)]
                             .filter(Boolean)
                             .join(' · ')}
                         </div>
@@ -258,6 +254,7 @@ export function UsersPage() {
                   </td>
                   <td>
                     <RoleBadge user={user} />
+                    <div className="xs t2 mobile-only team-name">{teamOf(user)}</div>
                   </td>
                   <td className="t2 desktop-only-cell">
                     <div className="ellipsis team-name">{teamOf(user)}</div>
