@@ -56,7 +56,10 @@ test('an admin sees a company at work: chats, people in teams, usage that adds u
 
   await visit(page, '/settings/usage')
   // On the first of a month there may be nothing yet.
+  const before = page.waitForResponse(/\/usage\/summary/)
   await page.getByRole('button', { name: 'Previous month' }).click()
+  await before
+  await expect(page.locator('.stale')).toHaveCount(0)
   await expect(section(page, 'By team').getByRole('row')).toHaveCount(5)
   const charges = async (heading: string) =>
     (await section(page, heading).locator('tbody tr td:nth-child(4)').allTextContents()).map(shown)
