@@ -30,7 +30,7 @@ func newTransport() *http.Transport {
 	return &http.Transport{MaxIdleConnsPerHost: 256, IdleConnTimeout: 5 * time.Second}
 }
 
-// refusal is a reply with an error status.
+// refusal is a reply with an error status, or a run that failed.
 type refusal struct {
 	status       int
 	code, detail string
@@ -38,6 +38,14 @@ type refusal struct {
 
 func (r *refusal) Error() string {
 	return fmt.Sprintf("status %d, code %q: %s", r.status, r.code, r.detail)
+}
+
+// failed returns why the message is a failed answer, which is as good a refusal as one before its beginning.
+func (m *chatMessage) failed() error {
+	if m == nil || m.Run == nil || m.Run.State != "failed" || m.Run.Error == nil {
+		return nil
+	}
+	return &refusal{status: http.StatusOK, code: m.Run.Error.Code, detail: m.Run.Error.Detail}
 }
 
 // statusOf is the status of a refusal, 0 when err is something else.
@@ -246,15 +254,19 @@ func eachEvent(body io.Reader, fn func(event) (bool, error)) error {
 
 // chatMessage is a message of a chat as the API shows it.
 type chatMessage struct {
-	ID      string `json:"id"`
-	Content string `json:"content"`
-	Run     *struct {
-		State string `json:"state"`
-	} `json:"run"`
-	Charge *struct {
+	ID      string   `json:"id"`
+	Content string   `json:"content"`
+	Run     *chatRun `json:"run"`
+	Charge  *struct {
 		State        string `json:"state"`
 		GenerationID string `json:"generation_id"`
 	} `json:"charge"`
+}
+
+// chatRun is how far the work on an answer is.
+type chatRun struct {
+	State string                         `json:"state"`
+	Error *struct{ Code, Detail string } `json:"error"`
 }
 
 // conversation is a chat with its messages.

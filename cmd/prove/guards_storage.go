@@ -3,6 +3,7 @@ package main
 // storageGuards are what keeps the books right whatever the disk does.
 func storageGuards() []guard {
 	powerCuts := scenario{"powercut", (*proof).powerCuts}
+	fullDisks := scenario{"diskfull", (*proof).fullDisks}
 	return []guard{
 		{
 			name: "fsync", protects: "a commit is on the disk before anybody hears of it",
@@ -18,6 +19,22 @@ func storageGuards() []guard {
 			name: "whole-key", protects: "the sealing key gets its name when it is whole",
 			file: "internal/seal/seal.go", find: `unfinished := path + ".new"`, replace: "unfinished := path",
 			prove: powerCuts, column: inVerify,
+		},
+		{
+			name: "disk-words", protects: "a person is told that the disk is full",
+			file: "internal/sqldb/sqldb.go", find: "case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:\n\t\treturn fault.Wrap(fault.Unavailable, err, \"%s\", sentence)",
+			replace: "case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:\n\t\treturn fault.Wrap(fault.Unavailable, err, \"%s\", sentence)",
+			prove:   fullDisks, column: inLoad,
+		},
+		{
+			name: "store-later", protects: "an end that could not be stored is tried again",
+			file: "internal/meter/retry.go", find: "if m.db.Write(m.ctx, write) == nil {", replace: "if write != nil {",
+			prove: fullDisks, column: inHeld,
+		},
+		{
+			name: "free-space", protects: "no call begins that could not be written down",
+			file: "internal/meter/traffic.go", find: "free < d.minFree {", replace: "free < 0 {",
+			prove: fullDisks, column: inVerify,
 		},
 	}
 }

@@ -65,6 +65,8 @@ type worker struct {
 	rng     *rand.Rand
 	witness *witness
 	faults  []string // that it asks the simulator for
+
+	excused func(error) bool // errors that are as they must be; nil: none
 }
 
 // pick draws one way to use the server: 39 % plain, 30 % streams, 26 % chats, 5 % faults of OpenRouter. What it returns
@@ -222,7 +224,7 @@ func (w *worker) stopChat(ctx context.Context, tenths int) error {
 func (w *worker) chat(ctx context.Context, more func(progress, *reply) bool) error {
 	d := directive{Tokens: 10 + w.rng.IntN(40), DelayMS: 4 + w.rng.IntN(10)}
 	request := w.request(d)
-	r := &reply{chatID: w.newUUID(), userID: w.newUUID(), id: w.newUUID(), directive: d}
+	r := &reply{chatID: w.newUUID(), userID: w.newUUID(), id: w.newUUID(), directive: d, mayFail: w.excused != nil}
 	var started struct {
 		RunID string `json:"run_id"`
 	}
@@ -234,18 +236,20 @@ func (w *worker) chat(ctx context.Context, more func(progress, *reply) bool) err
 	}
 	r.runID = started.RunID
 	w.witness.sent(r)
-	return w.follow(ctx, r.runID, func(p progress) bool {
+	var failed error
+	err = w.follow(ctx, r.runID, func(p progress) bool {
 		r.progress(p.text)
 		if p.done != nil && p.done.Content == p.text && (r.stopped || p.text == d.answer()) {
 			r.finished, r.finishedAt = p.text, time.Now()
 			if p.done.Charge != nil && p.done.Charge.State == "settled" {
 				w.witness.sawEnd(p.done.Charge.GenerationID)
 			}
-		} else if p.done != nil {
+		} else if failed = p.done.failed(); failed == nil && p.done != nil {
 			w.witness.fail(fmt.Errorf("reply %s: a reader has %q, its last event %q, the answer is %q", r.id, p.text, p.done.Content, d.answer()))
 		}
 		return more(p, r)
 	})
+	return errors.Join(err, failed)
 }
 
 // newUUID makes a random UUID from the worker's seed.
@@ -263,10 +267,11 @@ type crew struct {
 // hire lets n workers use the server until count requests are sent (0: for ever), halt is set, or ctx ends.
 func (w *world) hire(ctx context.Context, n, count int, faults []string) *crew {
 	c := &crew{}
+	excused := w.excused
 	var sent atomic.Int64
 	for i := range n {
 		me := w.worker(i)
-		me.faults = faults
+		me.faults, me.excused = faults, excused
 		c.working.Go(func() {
 			for !c.halt.Load() && ctx.Err() == nil && (count == 0 || sent.Add(1) <= int64(count)) {
 				me.do(ctx, me.pick())
@@ -286,7 +291,7 @@ func (w *world) worker(i int) *worker {
 func (w *worker) do(ctx context.Context, job func(context.Context) error) {
 	w.witness.requests.Add(1)
 	err := job(ctx)
-	if err == nil || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil || w.excused != nil && w.excused(err) {
 		return
 	}
 	if statusOf(err) == 0 {

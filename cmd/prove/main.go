@@ -49,6 +49,7 @@ func scenarios() []scenario {
 		{"kills", (*proof).randomKills},
 		{"points", (*proof).namedPoints},
 		{"powercut", (*proof).powerCuts},
+		{"diskfull", (*proof).fullDisks},
 		{"budget", (*proof).budgets},
 		{"signup", (*proof).firstSignUp},
 		{"secrets", (*proof).secrets},

@@ -168,9 +168,7 @@ func TestReplyIsHeldToWhatWasSeen(t *testing.T) {
 		{name: "seen to the end and not done", content: whole, state: "interrupted", reply: reply{finished: whole}, killed: true, wrong: true},
 	} {
 		m := &chatMessage{Content: c.content}
-		m.Run = &struct {
-			State string `json:"state"`
-		}{c.state}
+		m.Run = &chatRun{State: c.state}
 		c.reply.directive = d
 		if got := c.reply.compare(m, c.killed); (got != "") != c.wrong {
 			t.Errorf("%s: %q", c.name, got)

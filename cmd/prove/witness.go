@@ -55,6 +55,7 @@ func (w *witness) before(at time.Time) *witness {
 type reply struct {
 	chatID, userID, id, runID string
 	directive                 directive
+	mayFail                   bool // its worker has an excuse
 	sentAt                    time.Time
 
 	// Written by the goroutine that follows the run, read after it has ended.
@@ -142,7 +143,7 @@ func (w *witness) hold(ctx context.Context, c *client, killed bool, f *findings)
 // compare says what is wrong with the text and state of a reply that should have ended, or "".
 func (r *reply) compare(m *chatMessage, killed bool) string {
 	state := m.Run.State
-	ended := state == "done" || r.stopped && state == "stopped"
+	ended := state == "done" || r.stopped && state == "stopped" || r.mayFail && state == "failed"
 	switch {
 	case r.finished != "" && m.Content != r.finished:
 		return fmt.Sprintf("a reader saw the end %q, stored is %q", r.finished, m.Content)

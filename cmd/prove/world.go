@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,7 +31,9 @@ type world struct {
 
 	server    *process
 	client    *client
+	excused   func(error) bool  // what workers need not complain about; nil: nothing
 	transport http.RoundTripper // what clients send through; nil: a new one for every server
+	env       []string          // of every server
 	starts    int
 	kills     int
 	signedUp  time.Time // when the admin had their API key
@@ -72,7 +75,7 @@ func (w *world) data() string { return filepath.Join(w.dir, "data") }
 
 // boot starts the server without waiting for it.
 func (w *world) boot(ctx context.Context, env ...string) error {
-	env = append([]string{"OPENROUTER_BASE_URL=" + w.sim.url, "OPENROUTER_API_KEY=" + w.key}, env...)
+	env = slices.Concat([]string{"OPENROUTER_BASE_URL=" + w.sim.url, "OPENROUTER_API_KEY=" + w.key}, w.env, env)
 	server, url, err := w.serve(ctx, w.data(), filepath.Join(w.dir, "mai.log"), env...)
 	if err != nil {
 		return err
@@ -126,6 +129,11 @@ func (w *world) signUp(ctx context.Context) error {
 		APIKey string `json:"api_key"`
 	}
 	if err := w.client.call(ctx, http.MethodPost, "/api/v1/auths/api_key", nil, &key); err != nil {
+		return err
+	}
+	// The load also uses models that are paid for with data, which the policy of a new instance rules out.
+	policy := map[string]any{"no_training": false, "zero_retention": false, "regions": []string{}, "providers": []string{}}
+	if err := w.client.call(ctx, http.MethodPut, "/api/v1/data-policy", policy, nil); err != nil {
 		return err
 	}
 	w.client.apiKey, w.signedUp = key.APIKey, time.Now()

@@ -3,6 +3,7 @@ package chat_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -191,6 +192,31 @@ func TestSettledLater(t *testing.T) {
 		}
 	}
 	if m.Charge.State != ledger.Settled || m.Charge.AtMost != nil || *m.Charge.Amount <= 0 || m.Charge.CompletionTokens != 8 {
+		t.Errorf("%+v", m.Charge)
+	}
+	r.mustMatchBill()
+}
+
+// TestEndThatCannotBeStored is a disk that is full when an answer ends: readers keep what they have, and the answer is
+// done, with its charge, when there is room again.
+func TestEndThatCannotBeStored(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{})
+	r.sql(`CREATE TRIGGER broken BEFORE UPDATE ON intents WHEN NEW.state IN ('settled', 'pending') BEGIN SELECT RAISE(ABORT, 'broken'); END`)
+	d := draft(`{"tokens": 8}`)
+	run := r.send(d).RunID
+	reader := make(chan following)
+	go func() { reader <- r.follow(context.Background(), run, 0, nil) }()
+	eventually(t, "the failed end", func() bool { return strings.Contains(r.log.String(), "the end of a call could not be stored") })
+	if m := r.message(d.ChatID, d.ReplyID); m.Run.State != chat.Running {
+		t.Errorf("meanwhile %+v", m.Run)
+	}
+	r.sql(`DROP TRIGGER broken`)
+	got := <-reader
+	if got.done == nil || got.done.Run.State != chat.Done || got.done.Content != got.text || got.text == "" {
+		t.Errorf("a reader got %+v", got)
+	}
+	if m := r.settled(d.ChatID, d.ReplyID); m.Charge.State != ledger.Settled {
 		t.Errorf("%+v", m.Charge)
 	}
 	r.mustMatchBill()

@@ -151,6 +151,12 @@ func (c *Chats) execute(r *liveRun, call *meter.Call) {
 	})
 	stopStoring()
 	stores.Wait()
+	if result.Stored != nil { // until then readers keep what they have, which is more than the database has
+		select {
+		case <-result.Stored:
+		case <-c.ctx.Done():
+		}
+	}
 	c.finish(r, result)
 }
 

@@ -266,23 +266,3 @@ func TestFailures(t *testing.T) {
 		t.Error("a failed answer got a title")
 	}
 }
-
-// TestEndThatCannotBeStored is a database that fails when an answer ends: the run does not hang, and its text and its
-// charge are stored as soon as they can be.
-func TestEndThatCannotBeStored(t *testing.T) {
-	t.Parallel()
-	r := start(t, settings{})
-	r.sql(`CREATE TRIGGER broken BEFORE UPDATE ON intents WHEN NEW.state IN ('settled', 'pending') BEGIN SELECT RAISE(ABORT, 'broken'); END`)
-	d := draft(`{"tokens": 6}`)
-	m := r.answered(d)
-	if m.Run.State != chat.Running {
-		t.Errorf("%+v", m.Run)
-	}
-	r.sql(`DROP TRIGGER broken`)
-	eventually(t, "the end is stored", func() bool { return r.message(d.ChatID, d.ReplyID).Run.State != chat.Running })
-	m = r.settled(d.ChatID, d.ReplyID)
-	if m.Run.State != chat.Failed || m.Run.Error.Code != string(fault.Unavailable) || m.Content != "t1 t2 t3 t4 t5 t6" || m.Charge.State != ledger.Settled {
-		t.Errorf("%q, %+v, %+v", m.Content, m.Run, m.Charge)
-	}
-	r.mustMatchBill()
-}

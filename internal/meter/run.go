@@ -48,6 +48,9 @@ type Result struct {
 	FinishReason string
 	Err          error        // what to tell the person; nil when the answer is whole
 	Reply        openai.Reply // of a plain call
+	// Stored is nil, unless the caller's rows could not be stored at once: it is closed when they are, or when the server
+	// stops.
+	Stored <-chan struct{}
 }
 
 // outcome is what is known of a call when its answer ends.
@@ -99,7 +102,9 @@ func (m *Meter) leave(ctx context.Context, c *Call, sink Sink, end func()) Resul
 	if sink.Commit != nil {
 		err := m.db.Write(context.Background(), func(tx *sqldb.Tx) error { return sink.Commit(tx, r) })
 		if err != nil {
-			m.log.Error("the end of an answer that nobody waited for was not stored", "intent", c.IntentID, "err", err)
+			m.log.Error("the end of an answer that nobody waited for was not stored; trying again", "intent", c.IntentID, "err", err)
+			ended := r
+			r.Stored = m.storeLater(func(tx *sqldb.Tx) error { return sink.Commit(tx, ended) })
 		}
 	}
 	m.work.Go(end)

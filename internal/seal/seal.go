@@ -30,7 +30,7 @@ func FromFile(path string) (*Sealer, error) {
 		text, err = create(path)
 	}
 	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, err, "The sealing key file %s cannot be read or made. Check MAI_SECRET_FILE and the rights of its folder.", path)
+		return nil, fault.Wrap(fault.Unavailable, err, "The sealing key file %s cannot be read or made. Check MAI_SECRET_FILE, the rights of its folder, and that the disk is not full.", path)
 	}
 	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(key) != keySize {

@@ -147,17 +147,38 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	if !db.writer.put(c) {
 		return fault.New(fault.Unavailable, "The server is stopping. Try again in a moment.")
 	}
-	return <-c.done
+	return notStored(<-c.done)
 }
 
 // Read runs fn in a read transaction: all its queries see one state of the database. It must be short.
 func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 	tx, err := db.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
-		return fmt.Errorf("begin read: %w", err)
+		return notRead(fmt.Errorf("begin read: %w", err))
 	}
 	defer func() { _ = tx.Rollback() }() // a read transaction has nothing to lose
-	return fn(&Tx{Now: db.now(), ctx: ctx, q: tx})
+	return notRead(fn(&Tx{Now: db.now(), ctx: ctx, q: tx}))
+}
+
+// notStored tells a person when it is the machine that refuses a write.
+func notStored(err error) error {
+	if byMachine(err) {
+		return fault.Wrap(fault.Unavailable, err, "The server's disk is full or fails, so this could not be stored and nothing was changed. Tell your admin, and try again later.")
+	}
+	return err
+}
+
+// notRead is notStored for reading.
+func notRead(err error) error {
+	if byMachine(err) {
+		return fault.Wrap(fault.Unavailable, err, "The server cannot read its database at the moment: it has too many files open, or its disk fails. Tell your admin, and try again later.")
+	}
+	return err
+}
+
+func byMachine(err error) bool {
+	c := code(err)
+	return c == sqlite3.SQLITE_FULL || c == sqlite3.SQLITE_IOERR || c == sqlite3.SQLITE_CANTOPEN
 }
 
 // IsUnique reports whether err says that a UNIQUE or PRIMARY KEY constraint refused a row.
