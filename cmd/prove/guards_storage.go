@@ -22,9 +22,8 @@ func storageGuards() []guard {
 		},
 		{
 			name: "disk-words", protects: "a person is told that the disk is full",
-			file: "internal/sqldb/sqldb.go", find: "case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:\n\t\treturn fault.Wrap(fault.Unavailable, err, \"%s\", sentence)",
-			replace: "case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:\n\t\treturn fault.Wrap(fault.Unavailable, err, \"%s\", sentence)",
-			prove:   fullDisks, column: inLoad,
+			file: "internal/sqldb/sqldb.go", find: "c == sqlite3.SQLITE_FULL ||", replace: "c != sqlite3.SQLITE_FULL &&",
+			prove: fullDisks, column: inLoad,
 		},
 		{
 			name: "store-later", protects: "an end that could not be stored is tried again",
