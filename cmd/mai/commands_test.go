@@ -86,6 +86,9 @@ func TestConfigHidesSecrets(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &listed); err != nil || len(listed) < 15 {
 		t.Errorf("%v: %s", err, out)
 	}
+	if last := listed[len(listed)-1]; last.Name != "data policy in force" || last.Value != "no training" || last.Source != fromDefault {
+		t.Errorf("the policy is %+v", last)
+	}
 	if code, out, errs := run(t, append(env, "PORT="+key), "config"); code != 1 || strings.Contains(out+errs, "planted") {
 		t.Errorf("%d %s%s", code, out, errs)
 	}
