@@ -20,7 +20,7 @@ NPM_INSTALL = PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm --prefix $(1) install --no-
 
 skipped = @printf '\n*** SKIPPED: %s\n\n' '$(1)'
 
-.PHONY: help run demo build maictl test test-quick prove prove-guards live lint bench image fmt
+.PHONY: help run demo build maictl test oracle test-quick prove prove-guards live lint bench image fmt
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -53,7 +53,15 @@ else
 	$(call NPM_INSTALL,e2e)
 	npm --prefix e2e test
 endif
+	$(MAKE) --no-print-directory oracle
 	go run ./cmd/prove --quick
+
+oracle: ## what others say about the simulator: official clients, OpenRouter's own document where it is at hand
+ifdef UI
+	$(call NPM_INSTALL,oracle/npm)
+endif
+	go -C oracle vet .
+	go -C oracle test
 
 test-quick: ## the inner loop, under a minute
 	go vet ./...
@@ -70,6 +78,7 @@ live: build ## compare the real OpenRouter with the simulator, with your key; as
 
 lint: $(LINTER) ## formatting and static checks
 	$(LINTER) run ./...
+	cd oracle && $(CURDIR)/$(LINTER) run
 ifdef UI
 	$(MAKE) --no-print-directory web/node_modules/.installed
 	npm --prefix web run lint

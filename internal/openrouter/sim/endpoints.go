@@ -73,6 +73,7 @@ func (m model) showEndpoint(e endpoint) map[string]any {
 	if m.maxOutput > 0 {
 		output = m.maxOutput
 	}
+	tools := m.supports("tool_choice")
 	percentiles := func(p50 float64) map[string]any {
 		return map[string]any{"p50": p50, "p75": p50 * 1.25, "p90": p50 * 1.5, "p99": p50 * 2}
 	}
@@ -80,7 +81,8 @@ func (m model) showEndpoint(e endpoint) map[string]any {
 		"name": e.by + " | " + m.slug, "model_id": m.id, "model_name": m.name, "context_length": m.context, "pricing": e.pricing,
 		"provider_name": e.by, "tag": e.tag(), "quantization": quantization, "max_completion_tokens": output, "max_prompt_tokens": nil,
 		"supported_parameters": m.parameters(), "status": 0, "supports_implicit_caching": e.pricing.InputCacheRead != "",
-		"uptime_last_5m": 100, "uptime_last_30m": 99.9, "uptime_last_1d": 99.8,
+		"supports_tool_choice": map[string]any{"auto": tools, "function": tools, "none": tools, "required": tools},
+		"uptime_last_5m":       100, "uptime_last_30m": 99.9, "uptime_last_1d": 99.8,
 		"latency_last_30m": percentiles(480), "throughput_last_30m": percentiles(72),
 	}
 }

@@ -1,0 +1,121 @@
+// Package oracle asks others whether the simulator is right: OpenRouter's own SDK, OpenAI's clients, and OpenRouter's own
+// OpenAPI document. The OpenAI clients also ask the workspace's gateway, as an employee's tools do, and its ledger is held
+// against what they were told and against the simulator's bill. Everything runs as processes, seen from outside only.
+//
+// It is a module of its own so that what it needs never becomes a dependency of the program. It holds tests alone.
+package oracle
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// programs are the binaries under test and what was learned about them.
+type programs struct {
+	mai, sim string
+	document *document // nil without OpenRouter's document
+	skipped  []string  // what could not be asked, and why
+
+	mu        sync.Mutex
+	clients   []asked
+	audited   []string // what the books of a workspace showed
+	checked   tally
+	corrupted int // replies that were corrupted, and refused
+}
+
+// asked is what one client called on one server.
+type asked struct {
+	client, server string
+	calls, failed  int
+	took           time.Duration
+}
+
+var under programs
+
+func TestMain(m *testing.M) {
+	spec := flag.String("spec", "../../shared/specs/openrouter.openapi.2026-08-22.yaml", "OpenRouter's OpenAPI document; without it the schema is not checked")
+	flag.Parse()
+	code, err := run(m, *spec)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "oracle:", err)
+		os.Exit(1)
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M, spec string) (code int, err error) {
+	dir, err := os.MkdirTemp("", "mai-oracle-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	under.mai, under.sim = filepath.Join(dir, "mai"), filepath.Join(dir, "openrouter-sim")
+	for path, pkg := range map[string]string{under.mai: "./cmd/mai", under.sim: "./cmd/openrouter-sim"} {
+		build := exec.Command("go", "build", "-C", "..", "-o", path, pkg)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return 1, fmt.Errorf("build %s: %w: %s", pkg, err, out)
+		}
+	}
+	switch text, err := os.ReadFile(spec); {
+	case errors.Is(err, os.ErrNotExist):
+		under.skipped = append(under.skipped, "schema check: OpenRouter's document is not at "+spec)
+	case err != nil:
+		return 1, err
+	default:
+		if under.document, err = parseDocument(text); err != nil {
+			return 1, err
+		}
+	}
+	code = m.Run()
+	under.print()
+	return code, nil
+}
+
+// print shows what was called and what was skipped, whether or not the tests are verbose.
+func (p *programs) print() {
+	fmt.Println()
+	for _, c := range p.clients {
+		fmt.Printf("%-24s on the %-10s %3d calls, %3d passed  (%.1f s)\n", c.client+":", c.server+":", c.calls, c.calls-c.failed, c.took.Seconds())
+	}
+	for _, books := range p.audited {
+		fmt.Println(books)
+	}
+	p.checked.print(p.corrupted)
+	for _, what := range p.skipped {
+		fmt.Printf("\n*** SKIPPED: %s\n", what)
+	}
+}
+
+// record notes what a client called.
+func (p *programs) record(client, server string, calls, failed int, began time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clients = append(p.clients, asked{client, server, calls, failed, time.Since(began)})
+}
+
+// skip leaves a test out, loudly.
+func (p *programs) skip(t *testing.T, what string) {
+	p.mu.Lock()
+	p.skipped = append(p.skipped, what)
+	p.mu.Unlock()
+	t.Skip(what)
+}
+
+// module is the version of a dependency as go.mod pins it, without the v.
+func module(t *testing.T, path string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Version}}", path).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimPrefix(strings.TrimSpace(string(out)), "v")
+}
