@@ -140,12 +140,6 @@ func (w *world) signUp(ctx context.Context) error {
 	return nil
 }
 
-// letTrain drops the data policy that a new workspace has: the free model of the load is paid for with data.
-func (w *world) letTrain(ctx context.Context) error {
-	none := map[string]any{"no_training": false, "zero_retention": false, "regions": []string{}, "providers": []string{}}
-	return w.client.call(ctx, http.MethodPut, "/api/v1/data-policy", none, nil)
-}
-
 // open starts a server on a fresh data folder and signs up.
 func (p *proof) open(ctx context.Context, name string) (*world, error) {
 	w, err := p.newWorld(ctx, name)
@@ -154,9 +148,6 @@ func (p *proof) open(ctx context.Context, name string) (*world, error) {
 	}
 	if err = w.start(ctx); err == nil {
 		err = w.signUp(ctx)
-	}
-	if err == nil {
-		err = w.letTrain(ctx)
 	}
 	if err != nil {
 		w.close()
