@@ -327,3 +327,18 @@ func TestDemo(t *testing.T) {
 		t.Errorf("it leaves %v behind: %v", left, err)
 	}
 }
+
+// TestDemoOnAWorkspace keeps a demo away from a folder in which a company works.
+func TestDemoOnAWorkspace(t *testing.T) {
+	t.Parallel()
+	_, upstream := simulator(t, sim.Options{})
+	dir := t.TempDir()
+	p := serveOn(t, dir, upstream)
+	p.register()
+	if code := p.stop(); code != 0 {
+		t.Fatalf("exit %d: %s", code, p.stderr)
+	}
+	if code, _, errs := run(t, nil, "demo", "--addr", "127.0.0.1:0", "--data", dir); code != 1 || !strings.Contains(errs, "is not of a demo") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+}

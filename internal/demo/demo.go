@@ -37,8 +37,10 @@ const Company = "Karpacz Outdoor"
 
 // People who can sign in, an admin and somebody who is none. All have the same password.
 const (
-	Admin, AdminName       = "anna@karpacz.example", "Anna Kowalczyk"
-	Employee, EmployeeName = "tomasz@karpacz.example", "Tomasz Wójcik"
+	Admin        = "anna@karpacz.example"
+	AdminName    = "Anna Kowalczyk"
+	Employee     = "tomasz@karpacz.example"
+	EmployeeName = "Tomasz Wójcik"
 )
 
 // Workspace is an empty workspace whose meter is connected to a simulator.
