@@ -33,7 +33,10 @@ func TestCorruptedRepliesAreRefused(t *testing.T) {
 		streamed := strings.HasPrefix(e.header.Get("Content-Type"), "text/event-stream")
 		replies := [][]byte{e.reply}
 		if streamed {
-			replies = events(e.reply)
+			var err error
+			if replies, err = events(e.reply); err != nil {
+				t.Fatal(err)
+			}
 		}
 		for _, reply := range replies {
 			for what, wrong := range corruptions(t, reply) {

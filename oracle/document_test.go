@@ -103,23 +103,28 @@ func (d *document) check(e *exchange) error {
 }
 
 func (d *document) checkEvents(stream []byte) error {
-	for _, data := range events(stream) {
+	all, err := events(stream)
+	for _, data := range all {
 		if ok, problems := d.schemas.ValidateSchemaBytes(d.chunk, data); !ok {
 			return fmt.Errorf("the chunk %s: %w", data, explain(problems))
 		}
 	}
-	return nil
+	return err
 }
 
-// events are the data of the whole events of a stream, without comments and [DONE].
-func events(stream []byte) (all [][]byte) {
+// events are the data of the whole events of a stream, without comments and [DONE]. Anything else is an error.
+func events(stream []byte) (all [][]byte, err error) {
 	parts := bytes.Split(stream, []byte("\n\n"))
 	for _, part := range parts[:len(parts)-1] {
-		if data, is := bytes.CutPrefix(part, []byte("data: ")); is && string(data) != "[DONE]" {
+		data, is := bytes.CutPrefix(part, []byte("data: "))
+		switch {
+		case is && string(data) != "[DONE]":
 			all = append(all, data)
+		case !is && !bytes.HasPrefix(part, []byte(":")):
+			err = errors.Join(err, fmt.Errorf("%q is neither data nor a comment", part))
 		}
 	}
-	return all
+	return all, err
 }
 
 // explain makes one error of the validator's.
@@ -174,7 +179,8 @@ func (c *tally) add(e *exchange) {
 	}
 	c.rows[name].replies++
 	if strings.HasPrefix(e.header.Get("Content-Type"), "text/event-stream") {
-		c.rows[name].chunks += len(events(e.reply))
+		chunks, _ := events(e.reply) // what is wrong with them is the check's to say
+		c.rows[name].chunks += len(chunks)
 	}
 }
 

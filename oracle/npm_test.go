@@ -15,8 +15,7 @@ import (
 // TestOpenRouterSDK runs OpenRouter's own SDK, which validates every reply, over the whole surface that a workspace or its
 // provider uses.
 func TestOpenRouterSDK(t *testing.T) {
-	w := simulate(t)
-	npm(t, "@openrouter/sdk", "openrouter-sdk.mjs", "simulator", w.api, inferenceKey)
+	npm(t, "@openrouter/sdk", "openrouter-sdk.mjs", "simulator", simulate(t, yesterday()...).api, inferenceKey)
 }
 
 // TestOpenAIForNode runs OpenAI's client for Node against the simulator and against the workspace.

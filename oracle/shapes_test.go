@@ -28,7 +28,7 @@ type shape struct {
 // TestShapes asks the simulator for every form of reply it has, so that the document can be asked about each.
 func TestShapes(t *testing.T) {
 	began := time.Now()
-	w := simulate(t)
+	w := simulate(t, yesterday()...)
 	var made struct {
 		Data struct{ Hash string }
 		Key  string
@@ -36,6 +36,7 @@ func TestShapes(t *testing.T) {
 	w.call(http.MethodPost, w.api+"/keys", managementKey, `{"name":"made here","limit":1.5,"limit_reset":"weekly","expires_at":"2031-01-02T03:04:05Z","external":{"user":"client 7"}}`, &made)
 	shapes := append(chatShapes(), errorShapes()...)
 	shapes = append(shapes, catalogueShapes()...)
+	shapes = append(shapes, w.providerShapes()...)
 	shapes = append(shapes, managementShapes(made.Data.Hash)...)
 	failed := 0
 	for _, s := range shapes {
@@ -123,6 +124,16 @@ func errorShapes() (all []shape) {
 		// The prose of 2026-08-19 shows errors without a code, the document of three days later requires it.
 		shape{status: 503, aside: "an error without a code", body: chat(mini, "x", `{"error":"availability"}`, false, "")},
 	)
+}
+
+// providerShapes are a completion of each provider there is: every one has its own word for why it stopped.
+func (w *world) providerShapes() (all []shape) {
+	var list struct{ Data []struct{ Name string } }
+	w.call(http.MethodGet, w.api+"/providers", "", "", &list)
+	for _, p := range list.Data {
+		all = append(all, shape{status: 200, body: chat(mini, "x", fmt.Sprintf(`{"tokens":2,"provider":%q}`, p.Name), false, "")})
+	}
+	return all
 }
 
 func catalogueShapes() (all []shape) {

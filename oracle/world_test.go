@@ -3,7 +3,9 @@ package oracle
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -38,11 +40,18 @@ type world struct {
 	key     string // an employee's personal key
 }
 
-// simulate starts a simulator. At the end of the test, every reply that was not set aside is held against the document.
-func simulate(t *testing.T, args ...string) *world {
+// simulate starts a simulator, perhaps with a past on its bill. At the end of the test, every reply that was not set aside is
+// held against the document.
+func simulate(t *testing.T, past ...string) *world {
 	t.Helper()
 	w := &world{t: t, bill: filepath.Join(t.TempDir(), "bill.jsonl")}
-	args = append([]string{"--bill", w.bill, "--key", inferenceKey}, args...)
+	args := []string{"--bill", w.bill, "--key", inferenceKey}
+	if len(past) > 0 {
+		if err := os.WriteFile(w.bill, []byte(strings.Join(past, "\n")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--resume")
+	}
 	w.sim = launch(t, regexp.MustCompile(`listening on (http://\S+)/api/v1\n`), nil, under.sim, args...)
 	for _, key := range []string{
 		`{"key":"` + managementKey + `","management":true}`, `{"key":"` + disabledKey + `","disabled":true}`,
@@ -57,6 +66,21 @@ func simulate(t *testing.T, args ...string) *world {
 	w.witness = newWitness(t, target)
 	w.api = w.witness.server.URL + "/api/v1"
 	return w
+}
+
+// yesterday are lines of a bill from the day before: only days that are over are in the activity.
+func yesterday() (bill []string) {
+	at := time.Now().UTC().AddDate(0, 0, -1).Format(time.RFC3339)
+	key := fmt.Sprintf("%x", sha256.Sum256([]byte(inferenceKey)))
+	for i, model := range []string{mini, claude} {
+		line := func(event, more string) string {
+			return fmt.Sprintf(`{"event":%q,"id":"gen-%d-YESTERDAY","at":%q,"key":%q,"model":%q,"permaslug":%q,"provider":"OpenAI","stream":true%s}`,
+				event, i, at, key, model, model+"-2025", more)
+		}
+		bill = append(bill, line("accepted", ""),
+			line("billed", `,"cost":"0.25","state":"finished","prompt_tokens":7,"completion_tokens":5,"reasoning_tokens":2`))
+	}
+	return bill
 }
 
 // serve starts a workspace on the simulator, signs up its first person and makes an API key.

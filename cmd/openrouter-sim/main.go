@@ -29,6 +29,7 @@ func run(args []string) error {
 	addr := flags.String("addr", "127.0.0.1:0", "address to listen on; port 0 takes a free one")
 	var opts sim.Options
 	flags.StringVar(&opts.BillPath, "bill", "", "append the bill to this JSONL file")
+	flags.BoolVar(&opts.Resume, "resume", false, "take up the bill that this file holds")
 	flags.StringVar(&opts.Key, "key", sim.DefaultKey, "the API key to accept")
 	management := flags.String("management-key", "", "a management key to accept: for keys, credits and activity")
 	flags.StringVar(&opts.Credits, "credits", "", "the account's credit in USD; a million unless given")

@@ -280,7 +280,11 @@ await call('credits.getCredits', async () => {
   assert.ok(data.totalCredits > data.totalUsage && data.totalUsage > 0)
 })
 await call('credits.getCredits without a management key', () => refused(403, user.credits.getCredits()))
-await call('analytics.getUserActivity', async () => assert.ok(Array.isArray((await manager.analytics.getUserActivity()).data)))
+await call('analytics.getUserActivity', async () => {
+  const { data } = await manager.analytics.getUserActivity()
+  const row = data.find((r) => r.model === model)
+  assert.deepEqual([row.usage, row.requests, row.promptTokens, row.completionTokens, row.reasoningTokens], [0.25, 1, 7, 5, 2])
+})
 await call('analytics.getUserActivity of a key', async () => {
   assert.deepEqual((await manager.analytics.getUserActivity({ apiKeyHash: made.data.hash })).data, [])
 })
