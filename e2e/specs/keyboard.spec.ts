@@ -71,7 +71,7 @@ test.describe('from an empty instance', () => {
     })
 
     await test.step('invite', async () => {
-      await pressOn(page, guide.getByRole('link', { name: 'Invite colleagues' }), 'Shift+Tab')
+      await pressOn(page, guide.getByRole('link', { name: 'Add colleagues' }), 'Shift+Tab')
       await expect(page.getByRole('heading', { name: 'Users' })).toBeVisible()
       await pressOn(page, button('Add person'))
       await expect(page.getByLabel('Name', { exact: true })).toBeFocused()
@@ -82,7 +82,7 @@ test.describe('from an empty instance', () => {
       await expect(page.getByRole('dialog', { name: 'Person added' })).toBeVisible()
       await keyboard.press('Escape')
       await expect(button('Add person')).toBeFocused()
-      await expect(guide).toContainText('Invite colleagues, done')
+      await expect(guide).toContainText('Add colleagues, done')
     })
 
     await test.step('chat, and stop', async () => {

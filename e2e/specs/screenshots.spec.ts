@@ -1,11 +1,13 @@
 // Pictures for looking at, not for comparing: SHOTS=/some/folder npm --prefix e2e test -- screenshots
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BrowserContext, Page } from '@playwright/test'
 import { ChatPage } from '../pages/chat'
 import { richAnswer, visit } from '../pages/places'
 import { createFirstAccount, PolicyCard } from '../pages/settings'
 import { admin, expect, openChat, register, test } from '../support/fixtures'
+import { Program } from '../support/program'
 import { ask, Simulator } from '../support/simulator'
 
 const folder = process.env.SHOTS ?? ''
@@ -235,52 +237,24 @@ test.describe('over plain HTTP', () => {
   })
 })
 
-test.describe('of an answer that takes its time', () => {
-  test.use({ rate: 22 })
-
-  test('the picture of the README', async ({ context, page }) => {
-    await register(context)
-    await fill(context)
-    const chat = await openChat(page)
-    const answer = `The three largest since September:
-
-| Customer | Orders | Revenue |
-|---|---:|---:|
-| Hotel Śnieżka | 41 | 18,420.00 |
-| Nordic Ski School | 27 | 9,310.50 |
-| Schronisko Pod Granią | 19 | 7,048.25 |
-
-\`\`\`sql
-SELECT customer,
-       count(*)    AS orders,
-       sum(amount) AS revenue
-FROM   invoice
-WHERE  paid_at >= date '2026-09-01'
-GROUP  BY customer
-ORDER  BY revenue DESC LIMIT 3;
-\`\`\`
-
-Credit notes are not in this table.`
-    await chat.send(
-      ask('Who are our best customers this season? Show me the query, too.', { answer, cost: '0.00240065' }),
-    )
-    await expect(page.getByRole('navigation', { name: 'Chats' }).getByText('Answering')).toHaveCount(0, {
-      timeout: 40_000,
-    })
-    await expect(chat.answer.charge).toBeVisible()
-    const id = page.url().split('/').at(-1)
-    await context.request.patch(`/api/v1/chats/${id}`, { data: { title: 'Best customers this season' } })
-    // The directive steers the simulator; a person would not have written it.
-    await page.route(`**/api/v1/chats/${id}`, async (route) => {
-      const response = await route.fetch()
-      await route.fulfill({ response, body: (await response.text()).replace(/ \[\[sim: .*?\]\]/, '') })
-    })
-    await page.reload()
-    await expect(chat.answer.text.locator('pre span[style*="color"]').first()).toBeVisible()
-    await chat.message.blur()
-    await chat.answer.charge.click()
-    await page.getByRole('dialog', { name: 'Charge' }).waitFor()
-    await page.mouse.move(640, 5)
-    await page.screenshot({ path: join(folder, 'chat.png') })
-  })
+test('the picture of the README, from the demo', async ({ page }) => {
+  const data = mkdtempSync(join(tmpdir(), 'mai-demo-'))
+  const demo = await Program.start(
+    process.env.MAI_BIN as string,
+    ['demo', '--addr', '127.0.0.1:0', '--data', data],
+    {},
+    /http:\/\/localhost:(\d+)/,
+  )
+  await page.goto(`http://localhost:${demo.ready}/`)
+  await page.getByRole('button', { name: /^Sign in as Anna Kowalczyk/ }).click()
+  const chat = new ChatPage(page)
+  await chat.row('Best customers this season').click()
+  await expect(chat.answer.text.locator('pre span[style*="color"]').first()).toBeVisible()
+  await chat.message.blur()
+  await chat.answer.charge.click()
+  await page.getByRole('dialog', { name: 'Charge' }).waitFor()
+  await page.mouse.move(640, 5)
+  await page.screenshot({ path: join(folder, 'chat.png') })
+  await demo.kill()
+  rmSync(data, { recursive: true })
 })

@@ -47,7 +47,7 @@ function Steps() {
           <span className="step-mark">3</span>
           <div>
             <div className="strong">
-              <Trans>Invite colleagues</Trans>
+              <Trans>Add colleagues</Trans>
             </div>
             <div className="sm t2">
               <Trans>Each gets an account of their own. You see what each of them spends.</Trans>

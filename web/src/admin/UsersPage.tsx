@@ -211,7 +211,7 @@ export function UsersPage() {
                 <th className="name-column">
                   <Trans>User</Trans>
                 </th>
-                <th>
+                <th className="desktop-only-cell">
                   <Trans>Role</Trans>
                 </th>
                 <th className="desktop-only-cell">
@@ -242,7 +242,14 @@ export function UsersPage() {
                         {initials(user.name)}
                       </span>
                       <div>
-                        <div className="strong ellipsis">{user.name}</div>
+                        <div className="row">
+                          <span className="strong ellipsis">{user.name}</span>
+                          {(user.role !== 'user' || user.disabled) && (
+                            <span className="mobile-only">
+                              <RoleBadge user={user} />
+                            </span>
+                          )}
+                        </div>
                         <div className="under ellipsis">{user.email}</div>
                         <div className="under tn mobile-only ellipsis">
                           {[f.money(user.charge_month), user.last_active_at && lastActive(user.last_active_at)]
@@ -252,7 +259,7 @@ export function UsersPage() {
                       </div>
                     </div>
                   </td>
-                  <td>
+                  <td className="desktop-only-cell">
                     <RoleBadge user={user} />
                     <div className="xs t2 mobile-only team-name">{teamOf(user)}</div>
                   </td>

@@ -25,7 +25,7 @@ export function Guide({ connected, onHide, onDone }: Props) {
   const steps = [
     { name: t`Create account`, href: '/settings/profile', done: true },
     { name: t`Connect the models`, href: '/settings/connections', done: connected },
-    { name: t`Invite colleagues`, href: '/settings/users', done: (users?.length ?? 0) > 1 },
+    { name: t`Add colleagues`, href: '/settings/users', done: (users?.length ?? 0) > 1 },
     { name: t`Ask the first question`, href: '/', done: (chats?.pages[0]?.items.length ?? 0) > 0 },
   ]
   const next = steps.findIndex((step) => !step.done)

@@ -83,7 +83,8 @@ export function shortMoney(amount: string | null, locale: Locale): string {
 /** For the labels of an axis, which all have as many decimals as the finest step needs. */
 export function axisMoney(amount: string, decimals: number, locale: Locale): string {
   const value = parse(amount)
-  return write({ ...value, fraction: value.fraction.padEnd(decimals, '0') }, locale) + unit(locale)
+  const fraction = isNothing(value) ? '' : value.fraction.padEnd(decimals, '0')
+  return write({ ...value, fraction }, locale) + unit(locale)
 }
 
 /** The exact amount in two parts: what a person compares, and the quiet tail with every digit after it. */
