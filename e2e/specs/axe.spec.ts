@@ -56,6 +56,11 @@ for (const language of ['en', 'pl']) {
         await visit(page, `/settings/${path}`)
         await axe.check(path)
       }
+      await visit(page, '/settings/connections')
+      await page.getByRole('radio', { name: say('Chosen places') }).click()
+      await page.getByRole('radio', { name: say('Only chosen') }).click()
+      await page.getByRole('checkbox').first().check()
+      await axe.check('the lists of the data policy')
       await visit(page, '/no/such/page')
       await axe.check('no such page')
       const id = await addUser(context)
