@@ -24,8 +24,12 @@ import (
 	"mai/internal/webapp"
 )
 
-// maxBody bounds a request, in bytes: more text than fits into any model.
-const maxBody = 8 << 20
+// Sizes of requests, in bytes. Large ones are read and prepared a few at a time, so that many cannot fill the memory.
+const (
+	maxBody   = 4 << 20 // a million tokens
+	largeBody = 256 << 10
+	largeOnes = 4
+)
 
 // bodyTimeout is how long a request may take to arrive.
 const bodyTimeout = time.Minute
@@ -35,12 +39,15 @@ type Gateway struct {
 	accounts *account.Accounts
 	meter    *meter.Meter
 	trusted  []netip.Prefix
+	slowest  time.Duration
+	large    chan struct{} // holds one for every large request that is being prepared
 	log      *slog.Logger
 }
 
-// New returns the gateway. Proxies in trusted are believed when they say that a connection is encrypted.
-func New(accounts *account.Accounts, m *meter.Meter, trusted []netip.Prefix, log *slog.Logger) *Gateway {
-	return &Gateway{accounts, m, trusted, log}
+// New returns the gateway. Proxies in trusted are believed when they say that a connection is encrypted. A caller who
+// takes longer than slowest to accept a part of an answer has gone.
+func New(accounts *account.Accounts, m *meter.Meter, trusted []netip.Prefix, slowest time.Duration, log *slog.Logger) *Gateway {
+	return &Gateway{accounts, m, trusted, slowest, make(chan struct{}, largeOnes), log}
 }
 
 // Register adds the gateway's routes.
@@ -130,15 +137,31 @@ func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return text, control.SetReadDeadline(time.Time{})
 }
 
-// complete serves POST /v1/chat/completions.
-func (g *Gateway) complete(w http.ResponseWriter, r *http.Request, id account.Identity) error {
+// decode reads a request's body as a JSON object.
+func (g *Gateway) decode(w http.ResponseWriter, r *http.Request) (body map[string]json.RawMessage, err error) {
+	if r.ContentLength < 0 || r.ContentLength > largeBody {
+		select {
+		case g.large <- struct{}{}:
+			defer func() { <-g.large }()
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
 	text, err := read(w, r)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var body map[string]json.RawMessage
 	if err := json.Unmarshal(text, &body); err != nil {
-		return fault.Wrap(fault.Invalid, err, "The request is not a JSON object: %v.", err)
+		return nil, fault.Wrap(fault.Invalid, err, "The request is not a JSON object: %v.", err)
+	}
+	return body, nil
+}
+
+// complete serves POST /v1/chat/completions.
+func (g *Gateway) complete(w http.ResponseWriter, r *http.Request, id account.Identity) error {
+	body, err := g.decode(w, r)
+	if err != nil {
+		return err
 	}
 	call, err := g.meter.Prepare(r.Context(), meter.Request{Kind: "api", UserID: id.ID, TeamID: id.TeamID, APIKeyID: id.APIKeyID, Body: body})
 	if err != nil {
@@ -215,7 +238,7 @@ func reply(r openai.Reply, charge *money.Amount) ([]byte, error) {
 
 // stream passes the answer on as it comes. When the caller goes away, the call is broken off.
 func (g *Gateway) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, id account.Identity, call *meter.Call) {
-	out := &streamWriter{w: w, control: http.NewResponseController(w)}
+	out := &streamWriter{w: w, control: http.NewResponseController(w), slowest: g.slowest}
 	result := g.meter.Run(ctx, call, meter.Sink{Part: func(part openai.Reply, charge *money.Amount) {
 		if part.Error != nil {
 			return // it is told once, in our words, when the call has ended
@@ -246,13 +269,11 @@ func (g *Gateway) stream(ctx context.Context, w http.ResponseWriter, r *http.Req
 	}
 }
 
-// writeTimeout is how long a caller may take to accept a part.
-const writeTimeout = 30 * time.Second
-
 // streamWriter writes server-sent events until the first error.
 type streamWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	slowest time.Duration
 	begun   bool
 	err     error
 }
@@ -274,7 +295,7 @@ func (s *streamWriter) send(data []byte) {
 	if s.err != nil {
 		return
 	}
-	if s.err = s.control.SetWriteDeadline(time.Now().Add(writeTimeout)); s.err != nil {
+	if s.err = s.control.SetWriteDeadline(time.Now().Add(s.slowest)); s.err != nil {
 		return
 	}
 	if _, s.err = s.w.Write(append(append([]byte("data: "), data...), "\n\n"...)); s.err == nil {

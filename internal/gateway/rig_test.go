@@ -97,7 +97,7 @@ func startOn(t *testing.T, upstream http.Handler) *rig {
 	r.key, err = r.accounts.CreateAPIKey(t.Context(), r.user.ID)
 	check(err)
 	mux := http.NewServeMux()
-	gateway.New(r.accounts, calls, []netip.Prefix{}, log).Register(mux)
+	gateway.New(r.accounts, calls, []netip.Prefix{}, time.Minute, log).Register(mux)
 	front := httptest.NewServer(mux)
 	t.Cleanup(front.Close)
 	r.url = front.URL

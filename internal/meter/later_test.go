@@ -151,6 +151,20 @@ func TestClockSetBack(t *testing.T) {
 	r.mustMatchBill()
 }
 
+// TestStartAsksAtOnce does not wait after a restart for the time to ask again that was set before.
+func TestStartAsksAtOnce(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{})
+	got := r.ask(`{"tokens": 5, "fault": "drop_mid", "generation_404_ms": 300}`, true)
+	eventually(t, "a first look", func() bool { return r.intent(got.id).Looks > 0 })
+	r.sql(`UPDATE intents SET next_look_at = next_look_at + 3600000000 WHERE state = 'pending'`)
+	r.reopen()
+	if in := r.ended(got.id); in.State != ledger.Settled {
+		t.Errorf("%+v", in)
+	}
+	r.mustMatchBill()
+}
+
 // settle waits until nothing is open any more.
 func (r *rig) settle() {
 	r.Helper()

@@ -34,17 +34,17 @@ func backOff(n int) time.Duration {
 
 // lookUpForever asks for the cost of pending calls when they are due, and for how OpenRouter knows new users.
 func (m *Meter) lookUpForever() {
-	// A start asks for everything at once, and so does a wall clock that was set back: when a call is due is stored in
-	// its time.
-	var last time.Time
+	// When a call is due is stored in the wall clock's time. A start asks for everything at once, and so does a clock that
+	// was set.
+	var lastWall, lastTick time.Time
 	for lessons := 0; m.ctx.Err() == nil; {
 		soonest := 50 * time.Millisecond
-		now := m.now()
+		now, tick := m.now(), time.Now()
 		err := error(nil)
-		if last.IsZero() || now.Before(last) {
+		if step := now.Sub(lastWall) - tick.Sub(lastTick); lastTick.IsZero() || step.Abs() > time.Second {
 			err = m.ledger.LookNow(m.ctx, now)
 		}
-		last = now
+		lastWall, lastTick = now, tick
 		if err == nil {
 			err = m.lookUpDue(now)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"slices"
 
 	"mai/internal/fault"
 	"mai/internal/ledger"
@@ -318,5 +319,23 @@ func (c *Call) body() ([]byte, error) {
 		}
 		body[name] = text
 	}
-	return json.Marshal(body)
+	return join(body), nil
+}
+
+// join writes an object of members that are JSON already: encoding/json would copy a long prompt several times. No name
+// of a field that we take needs escaping.
+func join(members map[string]json.RawMessage) []byte {
+	size := 2
+	for name, value := range members {
+		size += len(name) + len(value) + len(`"":,`)
+	}
+	text := append(make([]byte, 0, size), '{')
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if len(text) > 1 {
+			text = append(text, ',')
+		}
+		text = append(append(append(text, '"'), name...), `":`...)
+		text = append(text, members[name]...)
+	}
+	return append(text, '}')
 }

@@ -17,8 +17,8 @@ import (
 
 // What is kept of an answer, in bytes. More is no text that a person or a program asked for.
 const (
-	maxReply   = 8 << 20  // of a plain answer
-	maxText    = 4 << 20  // of a stream's text, over all its parts
+	maxReply   = 4 << 20  // of a plain answer
+	maxText    = 2 << 20  // of a stream's text, over all its parts
 	maxRefusal = 64 << 10 // of an error
 )
 
@@ -122,6 +122,7 @@ type opened struct {
 func (m *Meter) open(caller, ctx context.Context, c *Call) (a opened) {
 	m.at("send.before")
 	body, err := c.body()
+	c.request.Body = nil // it may be megabytes, and the answer may take an hour
 	if caller.Err() != nil {
 		err = m.explain(caller, caller.Err())
 	}

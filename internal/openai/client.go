@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,10 +27,10 @@ func DefaultLimits() Limits {
 		Tail: 10 * time.Second, Lookup: 30 * time.Second}
 }
 
-// Over returns the limits divided by n, for tests.
+// Over returns the limits divided by n, for tests. What waits for a machine and not for a model stays a second at least.
 func (l Limits) Over(n int64) Limits {
 	d := time.Duration(n)
-	return Limits{l.Headers / d, l.Silence / d, l.Thought / d, l.Whole / d, l.Tail / d, l.Lookup / d}
+	return Limits{l.Headers / d, l.Silence / d, l.Thought / d, l.Whole / d, max(l.Tail/d, time.Second), max(l.Lookup/d, time.Second)}
 }
 
 // Client sends chat completions.
@@ -66,11 +65,12 @@ func (c *Client) Post(ctx context.Context, baseURL, key string, body []byte) (r 
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteHeaderField: func(string, []string) { left.Store(true) },
 	})
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, baseURL+"/chat/completions", bytes.NewReader(body))
+	// It has no GetBody, so that it is never sent twice by itself: the second could be paid for too.
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, baseURL+"/chat/completions", &forgetful{body})
 	if err != nil {
 		return nil, false, fmt.Errorf("request: %w", err)
 	}
-	req.GetBody = nil // never sent twice by itself: the second could be paid for too
+	req.ContentLength = int64(len(body))
 	req.Header.Set("Authorization", "Bearer "+key)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept-Encoding", "identity") // without it any would do
@@ -80,6 +80,21 @@ func (c *Client) Post(ctx context.Context, baseURL, key string, body []byte) (r 
 		return nil, left.Load(), fmt.Errorf("post chat completion: %w", err)
 	}
 	return &Response{resp.StatusCode, resp.Header, resp.Header.Get("X-Generation-Id"), resp.Body}, true, nil
+}
+
+// forgetful gives its bytes free when they are read: the transport keeps a request for as long as its answer lasts.
+type forgetful struct{ left []byte }
+
+// Read reads what is left.
+func (f *forgetful) Read(p []byte) (int, error) {
+	if len(f.left) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, f.left)
+	if f.left = f.left[n:]; len(f.left) == 0 {
+		f.left = nil
+	}
+	return n, nil
 }
 
 // ErrStalled is returned by a stalled answer: nothing of it came for the allowed time.

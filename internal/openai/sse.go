@@ -7,8 +7,8 @@ import (
 	"io"
 )
 
-// maxEvent bounds one server-sent event. Images in base64 are the largest that occur.
-const maxEvent = 4 << 20
+// maxEvent bounds one server-sent event, in bytes. A part of a text has a few hundred.
+const maxEvent = 1 << 20
 
 // ErrTooLarge ends an answer that does not fit into the memory that we are ready to spend.
 var ErrTooLarge = errors.New("the answer is too large")

@@ -93,7 +93,7 @@ func (e *endless) Read(p []byte) (int, error) {
 }
 
 func TestHugeEventIsRefused(t *testing.T) {
-	const most = 4 << 20
+	const most = 1 << 20
 	for name, start := range map[string]string{"data": "data: ", "comment": ": ", "after other lines": "data: a\ndata: "} {
 		source := &endless{}
 		got, err := events(io.MultiReader(strings.NewReader(start), source))

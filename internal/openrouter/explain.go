@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"strings"
 	"syscall"
 
 	"mai/internal/fault"
@@ -78,7 +79,7 @@ func (e *APIError) explain(cause error) *fault.Error {
 	if e.Message == "" {
 		return fault.Wrap(fault.Upstream, cause, "OpenRouter refused the request (status %d). Choose another model or change the message.", e.Status)
 	}
-	return fault.Wrap(fault.Upstream, cause, "OpenRouter refused the request: %s", e.Message)
+	return fault.Wrap(fault.Upstream, cause, "OpenRouter refused the request: %s. Change it, or choose another model.", strings.TrimRight(e.Message, ". "))
 }
 
 // keyLimit says how long the limit of the key lasts, and who can raise it.

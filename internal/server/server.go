@@ -115,7 +115,7 @@ func New(o Options) (*Server, error) {
 	}))
 	mux.Handle("GET /health", webapp.Serve(o.Log, s.health))
 	mux.Handle("GET /ready", webapp.Serve(o.Log, s.ready))
-	gateway.New(o.Accounts, o.Meter, o.Trusted, o.Log).Register(mux)
+	gateway.New(o.Accounts, o.Meter, o.Trusted, o.SlowestReader, o.Log).Register(mux)
 	mux.Handle("/api/", webapp.Serve(o.Log, func(http.ResponseWriter, *http.Request) error {
 		return fault.New(fault.NotFound, "There is no such address in the API. GET /api/openapi.json lists them.")
 	}))
