@@ -34,6 +34,7 @@ func newTransport() *http.Transport {
 type refusal struct {
 	status       int
 	code, detail string
+	retryAfter   string // the header
 }
 
 func (r *refusal) Error() string {
@@ -88,7 +89,9 @@ func (c *client) do(ctx context.Context, method, path, credential string, in any
 	if err != nil {
 		return nil, err
 	}
-	return nil, newRefusal(resp.StatusCode, text)
+	refused := newRefusal(resp.StatusCode, text)
+	refused.retryAfter = resp.Header.Get("Retry-After")
+	return nil, refused
 }
 
 // newRefusal reads an error of /api, or of /v1, which has OpenAI's form.
@@ -344,6 +347,8 @@ type budget struct {
 	Limit *string `json:"limit"`
 	Spent string  `json:"spent"`
 	Held  string  `json:"held"`
+
+	Period string `json:"period"`
 }
 
 func (c *client) budget(ctx context.Context) (b budget, err error) {

@@ -27,7 +27,7 @@ type guard struct {
 
 // guards are all that are tried. Each row of the table should be red for at least one of them.
 func guards() []guard {
-	return slices.Concat(moneyGuards(), storageGuards())
+	return slices.Concat(upstreamGuards(), moneyGuards(), storageGuards())
 }
 
 // impatience is how long a program without a guard may take to settle what it will never settle.

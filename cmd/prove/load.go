@@ -34,11 +34,21 @@ func faults() []string {
 
 // directive steers the simulator from within a prompt.
 type directive struct {
-	Tokens       int    `json:"tokens"`
-	DelayMS      int    `json:"delay_ms"`
-	FirstDelayMS int    `json:"first_delay_ms,omitempty"`
-	Cost         string `json:"cost,omitempty"`
-	Fault        string `json:"fault,omitempty"`
+	Tokens           int             `json:"tokens,omitempty"`
+	Answer           string          `json:"answer,omitempty"`
+	DelayMS          int             `json:"delay_ms"`
+	FirstDelayMS     int             `json:"first_delay_ms,omitempty"`
+	Cost             string          `json:"cost,omitempty"`
+	Fault            string          `json:"fault,omitempty"`
+	Error            string          `json:"error,omitempty"`
+	UsageShape       string          `json:"usage_shape,omitempty"`
+	RetryAfter       string          `json:"retry_after,omitempty"`
+	Location         string          `json:"location,omitempty"`
+	NonStopping      bool            `json:"non_stopping,omitempty"`
+	Generation       string          `json:"generation,omitempty"`
+	Generation404MS  int             `json:"generation_404_ms,omitempty"`
+	GenerationStatus int             `json:"generation_status,omitempty"`
+	GenerationCost   json.RawMessage `json:"generation_cost,omitempty"`
 }
 
 func (d directive) prompt(words string) string {
@@ -51,6 +61,9 @@ func (d directive) prompt(words string) string {
 
 // answer is the text that the simulator gives to the directive, without a fault.
 func (d directive) answer() string {
+	if d.Answer != "" {
+		return d.Answer
+	}
 	words := make([]string, d.Tokens)
 	for i := range words {
 		words[i] = fmt.Sprintf("t%d", i+1)

@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -50,6 +51,15 @@ func scenarios() []scenario {
 		{"points", (*proof).namedPoints},
 		{"powercut", (*proof).powerCuts},
 		{"diskfull", (*proof).fullDisks},
+		{"wire", (*proof).upstreamWire},
+		{"network", (*proof).network},
+		{"clock", (*proof).clock},
+		{"status", (*proof).upstreamStatus},
+		{"lookup", (*proof).upstreamLookups},
+		{"tls", (*proof).encryption},
+		{"readers", (*proof).readers},
+		{"races", (*proof).races},
+		{"memory", (*proof).memory},
 		{"budget", (*proof).budgets},
 		{"signup", (*proof).firstSignUp},
 		{"secrets", (*proof).secrets},
@@ -98,6 +108,7 @@ func prove(ctx context.Context, args []string) error {
 	if err == nil && !p.guards {
 		fmt.Println()
 		printTable(os.Stdout, res.rows)
+		printDetails(os.Stdout, res.rows)
 		printProblems(os.Stdout, res.rows)
 	}
 	fmt.Printf("\nseed %d, %s; again: %s\n", p.seed, time.Since(began).Round(time.Second), p.command())
@@ -191,26 +202,43 @@ func build(ctx context.Context, binary, pkg string, flags ...string) error {
 	return err
 }
 
-// runAll runs the scenarios one after another. A scenario that cannot be carried out is red; the others still run.
+// patient are scenarios that do little but wait. They run together where they follow each other.
+func patient(name string) bool { return slices.Contains([]string{"wire", "network", "clock"}, name) }
+
+// runAll runs the scenarios one after another, or together where they are patient. A scenario that cannot be carried out
+// is red; the others still run.
 func (p *proof) runAll(ctx context.Context, res *results) error {
-	for _, s := range scenarios() {
-		if !p.wanted(s.name) {
-			continue
+	all := slices.DeleteFunc(scenarios(), func(s scenario) bool { return !p.wanted(s.name) })
+	for len(all) > 0 && ctx.Err() == nil {
+		n := 1
+		for n < len(all) && patient(all[0].name) && patient(all[n].name) {
+			n++
 		}
-		began, first := time.Now(), len(res.rows)
-		if err := s.prove(p, ctx, res); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			res.add(s.name).found.add(inVerify, "%v", err)
+		outcomes := make([]results, n)
+		var running sync.WaitGroup
+		for i, s := range all[:n] {
+			running.Go(func() { p.runOne(ctx, s, &outcomes[i]) })
 		}
-		verdict := "ok"
-		if slices.ContainsFunc(res.rows[first:], (*row).red) {
-			verdict = "FAILED"
+		running.Wait()
+		for _, outcome := range outcomes {
+			res.rows = append(res.rows, outcome.rows...)
 		}
-		fmt.Printf("%-8s %s in %s\n", s.name, verdict, time.Since(began).Round(time.Second/10))
+		all = all[n:]
 	}
-	return nil
+	return ctx.Err()
+}
+
+// runOne runs one scenario and says how it went.
+func (p *proof) runOne(ctx context.Context, s scenario, res *results) {
+	began := time.Now()
+	if err := s.prove(p, ctx, res); err != nil {
+		res.add(s.name).found.add(inVerify, "%v", err)
+	}
+	verdict := "ok"
+	if slices.ContainsFunc(res.rows, (*row).red) {
+		verdict = "FAILED"
+	}
+	fmt.Printf("%-8s %s in %s\n", s.name, verdict, time.Since(began).Round(time.Second/10))
 }
 
 // count is n, or its smaller counterpart in a quick run.

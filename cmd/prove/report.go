@@ -21,6 +21,7 @@ type row struct {
 	skipped  bool           // it could not be tried here
 	found    findings
 	note     string
+	details  []string // what the row is made of, printed below the table
 }
 
 // red reports whether anything is wrong.
@@ -88,6 +89,15 @@ func printTable(out io.Writer, rows []*row) {
 	_ = table.Flush() // as above
 }
 
+// printDetails says what rows are made of.
+func printDetails(out io.Writer, rows []*row) {
+	for _, r := range rows {
+		if len(r.details) > 0 {
+			_, _ = fmt.Fprintf(out, "\n%s\n  %s\n", r.scenario, strings.Join(r.details, "\n  ")) // as above
+		}
+	}
+}
+
 // shownProblems is how many problems of one row are printed: one cause has many effects.
 const shownProblems = 6
 
@@ -100,7 +110,7 @@ func printProblems(out io.Writer, rows []*row) {
 		slices.SortStableFunc(r.found, func(a, b problem) int { return cmp.Compare(a.area, b.area) })
 		_, _ = fmt.Fprintf(out, "\n%s: %d problems\n", r.scenario, len(r.found)) // as above
 		for _, p := range r.found[:min(len(r.found), shownProblems)] {
-			_, _ = fmt.Fprintf(out, "  %s\n", p.text)
+			_, _ = fmt.Fprintf(out, "  %.400s\n", p.text)
 		}
 		if more := len(r.found) - shownProblems; more > 0 {
 			_, _ = fmt.Fprintf(out, "  … and %d more\n", more)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -116,7 +115,7 @@ func (p *proof) figures(ctx context.Context, res *results) error {
 		return err
 	}
 	idle := res.add("idle memory")
-	kB, err := residentMemory(w.server.cmd.Process.Pid)
+	kB, err := memoryOf(w.server.cmd.Process.Pid, "VmRSS")
 	if err != nil {
 		idle.note = "not measured: " + err.Error()
 	} else if idle.note = fmt.Sprintf("%d MB after 5 s, at most %d MB", kB>>10, maxMemory>>10); kB > maxMemory {
@@ -128,16 +127,16 @@ func (p *proof) figures(ctx context.Context, res *results) error {
 	return w.stop()
 }
 
-// residentMemory is what a process holds in memory, in kB, as Linux says.
-func residentMemory(pid int) (int, error) {
+// memoryOf is what a process holds in memory (VmRSS), or held at most (VmHWM), in kB, as Linux says.
+func memoryOf(pid int, field string) (int, error) {
 	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if value, found := strings.CutPrefix(line, "VmRSS:"); found {
+		if value, found := strings.CutPrefix(line, field+":"); found {
 			return strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")))
 		}
 	}
-	return 0, errors.New("no VmRSS in the status of the process")
+	return 0, fmt.Errorf("no %s in the status of the process", field)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,17 +30,22 @@ type world struct {
 	sim     *simulator
 	witness *witness
 
+	base    string   // of OpenRouter, as the server is told it; "" is the simulator's
+	env     []string // of every server of this world
+	predict books    // what the scenario predicts beyond the rules
+
 	server    *process
 	client    *client
 	excused   func(error) bool  // what workers need not complain about; nil: nothing
 	transport http.RoundTripper // what clients send through; nil: a new one for every server
-	env       []string          // of every server
 	starts    int
 	kills     int
 	signedUp  time.Time // when the admin had their API key
 
 	// A folder as it was at a moment in the past knows nothing of what was bought from then until it was started again.
 	past, present time.Time
+	intents       []intentLine // as audit found them
+	peak          int          // most memory that the server held until audit stopped it, in kB; 0 when not known
 }
 
 // newWorld starts a simulator for a fresh data folder.
@@ -75,7 +81,7 @@ func (w *world) data() string { return filepath.Join(w.dir, "data") }
 
 // boot starts the server without waiting for it.
 func (w *world) boot(ctx context.Context, env ...string) error {
-	env = slices.Concat([]string{"OPENROUTER_BASE_URL=" + w.sim.url, "OPENROUTER_API_KEY=" + w.key}, w.env, env)
+	env = slices.Concat([]string{"OPENROUTER_BASE_URL=" + cmp.Or(w.base, w.sim.url), "OPENROUTER_API_KEY=" + w.key}, w.env, env)
 	server, url, err := w.serve(ctx, w.data(), filepath.Join(w.dir, "mai.log"), env...)
 	if err != nil {
 		return err
@@ -140,20 +146,26 @@ func (w *world) signUp(ctx context.Context) error {
 	return nil
 }
 
-// open starts a server on a fresh data folder and signs up.
-func (p *proof) open(ctx context.Context, name string) (*world, error) {
+// open starts a server on a fresh data folder, with more of an environment, and signs up.
+func (p *proof) open(ctx context.Context, name string, env ...string) (*world, error) {
 	w, err := p.newWorld(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	if err = w.start(ctx); err == nil {
+	w.env = env
+	return w, w.begin(ctx)
+}
+
+// begin starts a new world's server and signs up.
+func (w *world) begin(ctx context.Context) error {
+	err := w.start(ctx)
+	if err == nil {
 		err = w.signUp(ctx)
 	}
 	if err != nil {
 		w.close()
-		return nil, err
 	}
-	return w, nil
+	return err
 }
 
 // quietFor is how long nothing may change before a server counts as having nothing left to do.
@@ -195,19 +207,22 @@ func (w *world) audit(ctx context.Context, r *row) {
 		r.found.add(inVerify, "beside the server: %v", err)
 	}
 	shown, errShown := w.client.ledger(ctx)
+	w.peak, _ = memoryOf(w.server.cmd.Process.Pid, "VmHWM") // elsewhere than on Linux nobody knows
 	if err := w.stop(); err != nil {
 		r.found.add(inVerify, "%v", err)
 	}
 	if err := w.verify(ctx, w.data()); err != nil {
 		r.found.add(inVerify, "after the stop: %v", err)
 	}
-	b := books{seen: w.witness.generations, killed: killed, shown: shown}
+	b := w.predict
+	b.seen, b.killed, b.shown = w.witness.generations, killed, shown
 	var errBill, errExport error
 	b.bill, errBill = readBill(w.sim.bill)
 	maps.DeleteFunc(b.bill, func(_ string, line billLine) bool {
 		return line.accepted.After(w.past) && line.accepted.Before(w.present)
 	})
 	b.intents, b.entries, errExport = w.export(ctx, w.data())
+	w.intents = b.intents
 	if err := errors.Join(errShown, errBill, errExport); err != nil {
 		r.found.add(inBooks, "%v", err)
 		return

@@ -29,7 +29,7 @@ func tricks() map[string]string {
 		"stall_chunk":    "nothing after the first half of a chunk, for ever",
 		"comments":       "comments for ever, in a plain answer white space",
 		"comments_only":  "a few comments, and a regular end",
-		"endless":        "text for ever, whatever max_tokens says",
+		"endless":        "text for ever, whatever max_tokens says; six bytes on the wire for each of it",
 		"huge_line":      "one line of 100 MB",
 		"gzip":           "compressed, which nobody asked for",
 		"gzip_bomb":      "the same, of 100 MB of zeros",
@@ -72,7 +72,7 @@ func (s *Server) playStream(ctx context.Context, out *events, g *generation) boo
 		s.abort(g, 0)
 	case "endless":
 		for ctx.Err() == nil && out.err == nil {
-			out.event(g.chunk(choice{Delta: delta{Role: "assistant", Content: strings.Repeat("and so on ", 1000)}}))
+			out.event(g.chunk(choice{Delta: delta{Role: "assistant", Content: strings.Repeat("\a", 10_000)}}))
 		}
 		s.finish(g, "aborted", g.tokens)
 	case "comments_only":

@@ -100,7 +100,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 func (s *Server) begin(w http.ResponseWriter, g *generation) bool {
 	if g.fault.redirect {
 		w.Header().Set("Location", g.directive.Location)
-		w.WriteHeader(http.StatusTemporaryRedirect)
+		w.WriteHeader(http.StatusFound)
 		return false
 	}
 	if err := s.accept(g); err != nil {
