@@ -116,7 +116,7 @@ func (w *witness) hold(ctx context.Context, c *client, killed bool, f *findings)
 	}
 	for _, r := range w.replies {
 		var chat conversation
-		if err := c.call(ctx, http.MethodGet, "/api/v1/chats/"+r.chatID, nil, &chat); err != nil {
+		if err := c.call(ctx, http.MethodGet, "/api/v1/chats/"+r.chatID+"?limit=10000", nil, &chat); err != nil {
 			f.add(inLoad, "%v", err)
 			continue
 		}

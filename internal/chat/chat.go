@@ -27,7 +27,7 @@ type Chat struct {
 	Running   bool      `json:"running" doc:"an answer is being written"`
 }
 
-// Conversation is a chat with all its messages, which form a tree by parent.
+// Conversation is a chat with some of its messages, which form a tree by parent.
 type Conversation struct {
 	Chat
 	CurrentID *string   `json:"current_id" doc:"the last message of the branch on screen"`

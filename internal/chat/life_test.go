@@ -26,7 +26,7 @@ func TestDelete(t *testing.T) {
 		t.Errorf("its reader got %+v", got)
 	}
 	for name, try := range map[string]func() error{
-		"get":    func() error { _, err := r.chats.Get(ctx, "ada", d.ChatID); return err },
+		"get":    func() error { _, err := r.chats.Get(ctx, "ada", d.ChatID, chat.Part{Limit: 100}); return err },
 		"row":    func() error { _, err := r.chats.Row(ctx, "ada", d.ChatID); return err },
 		"delete": func() error { return r.chats.Delete(ctx, "ada", d.ChatID) },
 		"send":   func() error { _, err := r.chats.Send(ctx, sender("ada"), next(d.ChatID, d.ReplyID, `{}`)); return err },

@@ -27,7 +27,7 @@ func TestOthersSeeNothing(t *testing.T) {
 	_, err := r.chats.Send(ctx, sender("bob"), own)
 	r.must(err)
 	eventually(t, "bob's answer", func() bool {
-		c, err := r.chats.Get(ctx, "bob", own.ChatID)
+		c, err := r.chats.Get(ctx, "bob", own.ChatID, chat.Part{Limit: 100})
 		return err == nil && !c.Running
 	})
 	requests := len(r.upstream.Requests())
@@ -74,7 +74,7 @@ type target struct{ chat, message, reply, run string }
 func (r *rig) intrusions(name, ownChat string, c target) map[string]func() error {
 	ctx, title := context.Background(), takenOver
 	tries := map[string]func() error{}
-	tries[name+" get"] = func() error { _, err := r.chats.Get(ctx, "bob", c.chat); return err }
+	tries[name+" get"] = func() error { _, err := r.chats.Get(ctx, "bob", c.chat, chat.Part{Limit: 100}); return err }
 	tries[name+" row"] = func() error { _, err := r.chats.Row(ctx, "bob", c.chat); return err }
 	tries[name+" rename"] = func() error { _, err := r.chats.Update(ctx, "bob", c.chat, &title, nil); return err }
 	tries[name+" branch"] = func() error { _, err := r.chats.Update(ctx, "bob", c.chat, nil, &c.reply); return err }

@@ -236,7 +236,7 @@ func (r *rig) follow(ctx context.Context, runID string, after int64, on func(f *
 // get reads a chat of ada.
 func (r *rig) get(chatID string) chat.Conversation {
 	r.Helper()
-	conversation, err := r.chats.Get(context.Background(), "ada", chatID)
+	conversation, err := r.chats.Get(context.Background(), "ada", chatID, chat.Part{Limit: chat.MaxMessages})
 	r.must(err)
 	return conversation
 }

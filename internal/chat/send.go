@@ -221,39 +221,3 @@ func wireMessage(role, content string) json.RawMessage {
 	}
 	return text
 }
-
-// history is the branch that ends with the message leaf, as it is sent to a model. Empty answers are left out.
-func (c *Chats) history(ctx context.Context, userID, chatID, leaf string) ([]json.RawMessage, error) {
-	if leaf == "" {
-		return nil, nil
-	}
-	conversation, err := c.Get(ctx, userID, chatID)
-	if err != nil {
-		return nil, err
-	}
-	byID := make(map[string]Message, len(conversation.Messages))
-	for _, m := range conversation.Messages {
-		byID[m.ID] = m
-	}
-	var branch []json.RawMessage
-	for id := leaf; id != ""; {
-		m, ok := byID[id]
-		if !ok {
-			return nil, fault.New(fault.NotFound, "The message to answer does not exist in this chat.")
-		}
-		if m.Run != nil && m.Run.State == Running {
-			return nil, fault.New(fault.Conflict, "An answer is still being written. Wait for it, or stop it.")
-		}
-		if m.Content != "" {
-			branch = append(branch, wireMessage(m.Role, m.Content))
-		}
-		id = ""
-		if m.ParentID != nil {
-			id = *m.ParentID
-		}
-	}
-	for i, j := 0, len(branch)-1; i < j; i, j = i+1, j-1 {
-		branch[i], branch[j] = branch[j], branch[i]
-	}
-	return branch, nil
-}

@@ -82,25 +82,6 @@ func (c *Chats) List(ctx context.Context, userID, cursor string, limit int) (lis
 	return list, next, err
 }
 
-// Get returns a chat of the user with all its messages. What a run is writing is as fresh as its readers see it.
-func (c *Chats) Get(ctx context.Context, userID, chatID string) (conversation Conversation, err error) {
-	live := c.liveMessages(chatID)
-	err = c.db.Read(ctx, func(tx *sqldb.Tx) error {
-		if conversation, err = chatRow(tx, userID, chatID); err != nil {
-			return err
-		}
-		conversation.Messages, err = messages(tx, `m.chat_id = $1`, chatID)
-		return err
-	})
-	for i, m := range conversation.Messages {
-		if fresh, ok := live[m.ID]; ok && m.Run != nil && m.Run.ID == fresh.Run.ID && m.Run.State == Running {
-			m.Content, m.Reasoning, m.Run.Seq, m.Run.Held = fresh.Content, fresh.Reasoning, fresh.Run.Seq, fresh.Run.Held
-			conversation.Messages[i] = m
-		}
-	}
-	return conversation, err
-}
-
 func (c *Chats) liveMessages(chatID string) map[string]Message {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -350,7 +331,7 @@ func untitled(tx *sqldb.Tx, chatID string) (bool, error) {
 	return titled == "text", err
 }
 
-// Update renames a chat of the user, or chooses the branch on screen; nil leaves a field as it is.
+// Update renames a chat of the user, or puts the newest branch through a message on screen; nil leaves a field as it is.
 func (c *Chats) Update(ctx context.Context, userID, chatID string, title, currentID *string) (row Chat, err error) {
 	if title != nil {
 		clean := clip(strings.Join(strings.Fields(*title), " "), maxTitle)
@@ -364,11 +345,11 @@ func (c *Chats) Update(ctx context.Context, userID, chatID string, title, curren
 			return err
 		}
 		if currentID != nil {
-			n, err := tx.Exec(`UPDATE chats SET current_id = $2 WHERE id = $1 AND EXISTS (SELECT 1 FROM messages WHERE id = $2 AND chat_id = $1)`, chatID, *currentID)
-			if err == nil && n == 0 {
-				err = fault.New(fault.NotFound, "The message does not exist in this chat.")
-			}
+			end, err := newestBelow(tx, chatID, *currentID)
 			if err != nil {
+				return err
+			}
+			if _, err := tx.Exec(`UPDATE chats SET current_id = $2 WHERE id = $1`, chatID, end); err != nil {
 				return err
 			}
 		}

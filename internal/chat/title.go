@@ -34,7 +34,7 @@ func clip(s string, n int) string {
 // the chat keeps the beginning of its first message.
 func (c *Chats) nameChat(r *liveRun) {
 	sender := Sender{UserID: r.userID, TeamID: r.team}
-	conversation, err := c.Get(c.ctx, r.userID, r.chatID)
+	conversation, err := c.Get(c.ctx, r.userID, r.chatID, Part{Limit: 3})
 	if err != nil || len(conversation.Messages) != 2 {
 		return // deleted meanwhile, or not its first answer
 	}

@@ -18,6 +18,13 @@ type listInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 }
 
+type getChatInput struct {
+	IDInput
+	Before string `query:"before" format:"uuid" doc:"a message: the messages above it instead of the last ones"`
+	From   string `query:"from" format:"uuid" doc:"a message of the branch on screen: all from it on, whatever the limit"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"10000" default:"100" doc:"so many messages of the branch; their other versions come on top"`
+}
+
 type changeChatInput struct {
 	IDInput
 	Body struct {
@@ -63,8 +70,8 @@ func (s *Server) chatRoutes(api huma.API) {
 		}
 		return reply(r, err)
 	})
-	add(s, api, Users, "GET", "/api/v1/chats/{id}", "A chat with its messages", func(ctx context.Context, c caller, in *IDInput) (*body[chat.Conversation], error) {
-		conversation, err := s.Chats.Get(ctx, c.ID, in.ID)
+	add(s, api, Users, "GET", "/api/v1/chats/{id}", "A chat with the last messages of the branch on screen", func(ctx context.Context, c caller, in *getChatInput) (*body[chat.Conversation], error) {
+		conversation, err := s.Chats.Get(ctx, c.ID, in.ID, chat.Part{Before: in.Before, From: in.From, Limit: in.Limit})
 		for i := range conversation.Messages {
 			c.translate(&conversation.Messages[i])
 		}

@@ -11,6 +11,7 @@ import type {
   DataPolicy,
   Instance,
   Me,
+  Message,
   Model,
   Page,
   Provider,
@@ -72,10 +73,28 @@ function untilCharged(chat: Chat | undefined): number | false {
   return justEnded ? 2_000 : 30_000
 }
 
+/**
+ * Messages with newer ones put in their places, and unknown ones at the end. Nothing changes its place, so that what
+ * stays the same is found to be the same.
+ */
+export function mergeMessages(before: Message[], newer: Message[]): Message[] {
+  const fresh = new Map(newer.map((m) => [m.id, m]))
+  const kept = before.map((m) => {
+    const next = fresh.get(m.id)
+    if (next) fresh.delete(m.id)
+    return next ?? m
+  })
+  return [...kept, ...fresh.values()]
+}
+
 export const chatQuery = (id: string) =>
   queryOptions({
     queryKey: ['chat', id],
-    queryFn: () => get<Chat>(`/chats/${id}`),
+    queryFn: async () => {
+      const chat = await get<Chat>(`/chats/${id}`)
+      const known = queryClient.getQueryData<Chat>(['chat', id])?.messages ?? []
+      return { ...chat, messages: mergeMessages(known, chat.messages) }
+    },
     // Live text comes by events; a refetch happens on mount and after the line was lost.
     staleTime: 0,
     refetchOnWindowFocus: false,

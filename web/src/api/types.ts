@@ -237,6 +237,7 @@ export interface Chat {
   created_at: string
   updated_at: string
   current_id: string | null
+  /** Those that are loaded, in no order: the end of the branch on screen, and what was asked for since. */
   messages: Message[]
 }
 

@@ -126,7 +126,7 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
     [id, model],
   )
   const messages = chat?.messages ?? nothing
-  const onVersion = useCallback((to: string) => showBranch(id, leafBelow(messages, to)), [id, messages])
+  const onVersion = useCallback((to: string) => void showBranch(id, leafBelow(messages, to)), [id, messages])
 
   const connected = me?.connected ?? true
   const admin = me?.role === 'admin'
@@ -193,6 +193,7 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
           <h1 className="hidden-visually">{title || t`Chat`}</h1>
           {chat ? (
             <Thread
+              key={chat.id}
               chat={chat}
               path={path}
               busy={!!running}

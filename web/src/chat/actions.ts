@@ -1,7 +1,7 @@
 // What a person can do in a chat, and what it changes in the cached chat.
-import { del, patch, post } from '../api/client'
+import { del, get, patch, post } from '../api/client'
 import { updateChatRow } from '../api/feed'
-import { chatQuery, chatsQuery, queryClient } from '../api/queries'
+import { chatQuery, chatsQuery, mergeMessages, queryClient } from '../api/queries'
 import type { Chat, ChatRow, Message, RunReply, SendReply, SendRequest } from '../api/types'
 
 function editChat(chatId: string, edit: (chat: Chat) => Chat): void {
@@ -12,15 +12,11 @@ function editChat(chatId: string, edit: (chat: Chat) => Chat): void {
 export function putMessages(chatId: string, messages: Message[], currentId?: string): void {
   // A reading of the chat that is still on its way is older than this.
   void queryClient.cancelQueries({ queryKey: chatQuery(chatId).queryKey }, { revert: false })
-  editChat(chatId, (chat) => {
-    const fresh = new Map(messages.map((m) => [m.id, m]))
-    const kept = chat.messages.map((m) => {
-      const next = fresh.get(m.id)
-      if (next) fresh.delete(m.id)
-      return next ?? m
-    })
-    return { ...chat, messages: [...kept, ...fresh.values()], current_id: currentId ?? chat.current_id }
-  })
+  editChat(chatId, (chat) => ({
+    ...chat,
+    messages: mergeMessages(chat.messages, messages),
+    current_id: currentId ?? chat.current_id,
+  }))
 }
 
 /** Sends a message; the chat is made with it when it is the first one. */
@@ -58,10 +54,26 @@ export async function continueAnswer(chatId: string, messageId: string): Promise
 
 export const stopRun = (runId: string) => post<void>(`/runs/${runId}/stop`)
 
-/** Shows another branch at once and remembers it on the server; a failure only means it is not remembered. */
-export function showBranch(chatId: string, leafId: string): void {
+/** Loads messages above one, as many as are there already: each time twice as far back. */
+export async function loadEarlier(chatId: string, beforeId: string, loaded: number): Promise<void> {
+  const limit = Math.min(Math.max(loaded, 100), 1_000)
+  const { messages } = await get<Chat>(`/chats/${chatId}?before=${beforeId}&limit=${limit}`)
+  editChat(chatId, (chat) => ({ ...chat, messages: mergeMessages(chat.messages, messages) }))
+}
+
+/**
+ * Shows another branch at once, as far as it is loaded, remembers it on the server, and loads the rest. A failure only
+ * means that it is not remembered.
+ */
+export async function showBranch(chatId: string, leafId: string): Promise<void> {
   editChat(chatId, (chat) => ({ ...chat, current_id: leafId }))
-  void patch(`/chats/${chatId}`, { current_id: leafId }).catch(() => {})
+  try {
+    await patch(`/chats/${chatId}`, { current_id: leafId })
+    const { messages } = await get<Chat>(`/chats/${chatId}?from=${leafId}`)
+    if (messages.length > 0) editChat(chatId, (chat) => ({ ...chat, messages: mergeMessages(chat.messages, messages) }))
+  } catch {
+    // What is loaded is shown all the same.
+  }
 }
 
 export async function renameChat(chatId: string, title: string): Promise<void> {

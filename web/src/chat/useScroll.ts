@@ -4,35 +4,33 @@ import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useSta
 const nearEnd = 32
 
 /**
- * Keeps the thread at its end while the person is there. What lets go is what the person does (wheel, key, finger,
- * scroll bar), never a distance: content that grows fast must not be taken for somebody scrolling.
+ * Keeps the thread at its end while the person is there; it begins there. What lets go is what the person does (wheel,
+ * key, finger, scroll bar), never a distance: content that grows fast must not be taken for somebody scrolling.
  */
-export function useScroll(scroller: RefObject<HTMLElement | null>, height: number, key: string) {
+export function useScroll(scroller: RefObject<HTMLElement | null>) {
   const following = useRef(true)
   const [away, setAway] = useState(false)
 
-  const toEnd = useCallback(() => {
+  /** Call it when the content has got another height. */
+  const settle = useCallback(() => {
     const el = scroller.current
-    if (el) el.scrollTop = el.scrollHeight
+    if (!el) return
+    if (following.current) el.scrollTop = el.scrollHeight
+    else setAway(el.scrollHeight - el.scrollTop - el.clientHeight > nearEnd)
   }, [scroller])
 
-  const set = useCallback((follow: boolean) => {
-    following.current = follow
-    setAway(!follow)
+  const jump = useCallback(() => {
+    following.current = true
+    setAway(false)
+    settle()
+  }, [settle])
+
+  /** Stays where it is from now on. */
+  const release = useCallback(() => {
+    following.current = false
   }, [])
 
-  const jump = useCallback(() => {
-    set(true)
-    toEnd()
-  }, [set, toEnd])
-
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another chat starts at its end
-  useLayoutEffect(() => jump(), [key, jump])
-
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the height is the reason to run
-  useLayoutEffect(() => {
-    if (following.current) toEnd()
-  }, [height, toEnd])
+  useLayoutEffect(jump, [jump])
 
   useEffect(() => {
     const el = scroller.current
@@ -41,16 +39,16 @@ export function useScroll(scroller: RefObject<HTMLElement | null>, height: numbe
     let dragging = false
     let last = el.scrollTop
     let lastHeight = el.scrollHeight
-    const release = () => {
-      if (el.scrollHeight > el.clientHeight + 1) set(false)
+    const letGo = () => {
+      if (el.scrollHeight > el.clientHeight + 1) release()
     }
-    const onWheel = (e: WheelEvent) => e.deltaY < 0 && release()
-    const onKey = (e: KeyboardEvent) => ['ArrowUp', 'PageUp', 'Home'].includes(e.key) && release()
+    const onWheel = (e: WheelEvent) => e.deltaY < 0 && letGo()
+    const onKey = (e: KeyboardEvent) => ['ArrowUp', 'PageUp', 'Home'].includes(e.key) && letGo()
     const onTouchStart = (e: TouchEvent) => {
       touchY = e.touches[0]?.clientY ?? 0
     }
     const onTouchMove = (e: TouchEvent) => {
-      if ((e.touches[0]?.clientY ?? 0) > touchY + 4) release()
+      if ((e.touches[0]?.clientY ?? 0) > touchY + 4) letGo()
     }
     // The scroll bar itself: the press lands on the scroller, not on what it holds.
     const onDown = (e: PointerEvent) => {
@@ -63,13 +61,14 @@ export function useScroll(scroller: RefObject<HTMLElement | null>, height: numbe
       const gap = el.scrollHeight - el.scrollTop - el.clientHeight
       // Moving up without the content getting shorter is never our doing: focus went to something further up, or find did.
       const moved = el.scrollTop < last && gap > nearEnd && el.scrollHeight >= lastHeight
-      if (moved || (dragging && el.scrollTop < last)) release()
-      else if (!following.current && el.scrollTop > last && gap <= nearEnd) set(true)
+      if (moved || (dragging && el.scrollTop < last)) letGo()
+      else if (!following.current && el.scrollTop > last && gap <= nearEnd) following.current = true
+      setAway(!following.current && gap > nearEnd)
       last = el.scrollTop
       lastHeight = el.scrollHeight
     }
     // A smaller window (a phone's keyboard) must not hide the end.
-    const resized = new ResizeObserver(() => following.current && toEnd())
+    const resized = new ResizeObserver(settle)
     resized.observe(el)
     el.addEventListener('wheel', onWheel, { passive: true })
     el.addEventListener('keydown', onKey)
@@ -88,7 +87,7 @@ export function useScroll(scroller: RefObject<HTMLElement | null>, height: numbe
       window.removeEventListener('pointerup', onUp)
       el.removeEventListener('scroll', onScroll)
     }
-  }, [scroller, set, toEnd])
+  }, [scroller, settle, release])
 
-  return { away, jump }
+  return { away, jump, release, settle }
 }
