@@ -2,7 +2,12 @@ package chat
 
 import (
 	"context"
+	"time"
 )
+
+// restTime is between two events for a reader. An eye does not see the difference, but a browser pays for every event:
+// five times fewer of them cost a page half as much.
+const restTime = 40 * time.Millisecond
 
 // Event is what a reader of a run receives. Exactly one field is set.
 type Event struct {
@@ -40,6 +45,7 @@ func (c *Chats) Follow(ctx context.Context, userID, runID string, after int64, s
 			if err := send(Event{Delta: &d}); err != nil {
 				return err
 			}
+			r.rest(ctx)
 			continue
 		}
 		select {
@@ -51,6 +57,17 @@ func (c *Chats) Follow(ctx context.Context, userID, runID string, after int64, s
 				return c.sendDone(ctx, userID, runID, send)
 			}
 		}
+	}
+}
+
+// rest lets more of the answer come together, unless it or the reader's interest in it has ended.
+func (r *liveRun) rest(ctx context.Context) {
+	timer := time.NewTimer(restTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-r.ended:
 	}
 }
 

@@ -9,7 +9,7 @@ interface Entry {
   shown: LiveText
   latest: LiveText
   listeners: Set<() => void>
-  frame: number
+  timer: ReturnType<typeof setTimeout> | undefined
   flushedAt: number
 }
 
@@ -19,34 +19,31 @@ function entry(runId: string): Entry {
   let found = entries.get(runId)
   if (!found) {
     const empty = { text: '', reasoning: '', seq: 0 }
-    found = { shown: empty, latest: empty, listeners: new Set(), frame: 0, flushedAt: 0 }
+    found = { shown: empty, latest: empty, listeners: new Set(), timer: undefined, flushedAt: 0 }
     entries.set(runId, found)
   }
   return found
 }
 
-function show(e: Entry, time: number): void {
-  e.frame = 0
-  e.flushedAt = time
+function show(e: Entry): void {
+  clearTimeout(e.timer)
+  e.timer = undefined
+  e.flushedAt = performance.now()
   if (e.shown === e.latest) return
   e.shown = e.latest
   for (const listener of e.listeners) listener()
 }
 
+/** A timer and not animation frames: each frame that is asked for makes the browser go over the whole page. */
 function schedule(e: Entry): void {
-  if (e.frame) return
-  const tick = (time: number) => {
-    if (time - e.flushedAt < flushEvery) e.frame = requestAnimationFrame(tick)
-    else show(e, time)
-  }
-  e.frame = requestAnimationFrame(tick)
+  e.timer ??= setTimeout(() => show(e), Math.max(0, e.flushedAt + flushEvery - performance.now()))
 }
 
 /** Starts a run's live text with what the stored message already holds. */
 export function seedLive(runId: string, state: LiveText): void {
   const e = entry(runId)
   e.latest = state
-  show(e, performance.now())
+  show(e)
 }
 
 export function setLive(runId: string, state: LiveText): void {
@@ -58,7 +55,7 @@ export function setLive(runId: string, state: LiveText): void {
 export function dropLive(runId: string): void {
   const e = entries.get(runId)
   if (!e) return
-  cancelAnimationFrame(e.frame)
+  clearTimeout(e.timer)
   entries.delete(runId)
 }
 
