@@ -120,7 +120,7 @@ func New(o Options) (*Server, error) {
 		return fault.New(fault.NotFound, "There is no such address in the API. GET /api/openapi.json lists them.")
 	}))
 	mux.Handle("/", ui)
-	s.handler = webapp.AccessLog(o.Log, webapp.Recover(o.Log, webapp.SecurityHeaders(o.Trusted, webapp.SameOrigin(mux))))
+	s.handler = webapp.AccessLog(o.Log, webapp.Recover(o.Log, webapp.SecurityHeaders(o.Trusted, webapp.SameOrigin(webapp.Compress("/api/", mux)))))
 	return s, nil
 }
 
