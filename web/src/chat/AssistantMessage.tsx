@@ -1,7 +1,7 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { IconChevronRight, IconPlayerPlay, IconRefresh } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
-import { lazy, memo, Suspense, useState } from 'react'
+import { memo, useEffect, useState } from 'react'
 import { modelsQuery } from '../api/queries'
 import type { Message } from '../api/types'
 import { Button, Glyph, IconButton } from '../ui/Button'
@@ -14,13 +14,33 @@ import { useLive } from './live'
 import { modelName } from './models'
 import { Versions } from './Versions'
 
-const loadMarkdown = () => import('./markdown/Markdown')
-const Markdown = lazy(loadMarkdown)
+type MarkdownPart = typeof import('./markdown/Markdown').Markdown
+
+let loadedMarkdown: MarkdownPart | undefined
+
+async function loadMarkdown(): Promise<MarkdownPart> {
+  loadedMarkdown ??= (await import('./markdown/Markdown')).Markdown
+  return loadedMarkdown
+}
 
 /** Fetches the Markdown part before it is needed, once the page is idle. */
 export function preloadMarkdown(): void {
   const idle = window.requestIdleCallback ?? ((run: () => void) => setTimeout(run, 400))
-  idle(() => void loadMarkdown())
+  idle(() => void loadMarkdown().catch(() => {}))
+}
+
+/** The text of an answer. React's own `lazy` would first show plain text even of what is loaded, and for 300 ms at least. */
+function AnswerText(props: { text: string; growing: boolean }) {
+  const [Markdown, setMarkdown] = useState(() => loadedMarkdown)
+  useEffect(() => {
+    // Without it the text is readable all the same.
+    if (!Markdown)
+      void loadMarkdown().then(
+        (part) => setMarkdown(() => part),
+        () => {},
+      )
+  }, [Markdown])
+  return Markdown ? <Markdown {...props} /> : <div style={{ whiteSpace: 'pre-wrap' }}>{props.text}</div>
 }
 
 function Reasoning({ text, thinking }: { text: string; thinking: boolean }) {
@@ -104,13 +124,7 @@ export const AssistantMessage = memo(function AssistantMessage(props: Props) {
         {name}
       </h2>
       {reasoning && <Reasoning text={reasoning} thinking={running && !text} />}
-      {text ? (
-        <Suspense fallback={<div style={{ whiteSpace: 'pre-wrap' }}>{text}</div>}>
-          <Markdown text={text} growing={running} />
-        </Suspense>
-      ) : (
-        running && <div className="caret" />
-      )}
+      {text ? <AnswerText text={text} growing={running} /> : running && <div className="caret" />}
       {!running && (
         <Outcome
           message={message}

@@ -38,4 +38,3 @@ export const Markdown = memo(function Markdown({ text, growing }: { text: string
     </div>
   )
 })
-export default Markdown
