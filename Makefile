@@ -20,7 +20,7 @@ NPM_INSTALL = PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm --prefix $(1) install --no-
 
 skipped = @printf '\n*** SKIPPED: %s\n\n' '$(1)'
 
-.PHONY: help run demo build maictl test oracle test-quick prove prove-guards live lint bench image fmt
+.PHONY: help run demo build maictl test oracle test-quick prove prove-guards live lint bench bench-ui image fmt
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -90,6 +90,11 @@ endif
 
 bench: ## what the books cost a request, as ratios to a bare proxy
 	go run ./bench
+
+bench-ui: build ## what the UI costs a browser: streaming, a long chat, Lighthouse
+	$(call NPM_INSTALL,e2e)
+	$(call NPM_INSTALL,e2e/bench)
+	npm --prefix e2e run bench
 
 image: $(UI) ## bin/mai-production.tar, a container image, also loaded into Docker when it runs
 	GOOS=linux GOARCH=$(ARCH) $(GOBUILD) -o bin/linux-$(ARCH)/mai ./cmd/mai

@@ -60,7 +60,7 @@ export class ChatPage {
   }
 
   /** A row of the list, by its title. */
-  row(title: string): Locator {
+  row(title: string | RegExp): Locator {
     return this.page.getByRole('navigation', { name: 'Chats' }).getByRole('link', { name: title, exact: true })
   }
 

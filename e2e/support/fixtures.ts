@@ -59,10 +59,11 @@ export const test = base.extend<Options & Fixtures>({
 
 export { expect } from '@playwright/test'
 
-/** Registers the first account, and with it signs the context in. */
-export async function register(context: BrowserContext): Promise<void> {
+/** Registers the first account, signs the context in with it, and returns its id. */
+export async function register(context: BrowserContext): Promise<string> {
   const response = await context.request.post('/api/v1/auths/signup', { data: admin })
   if (!response.ok()) throw new Error(`sign-up: ${response.status()} ${await response.text()}`)
+  return ((await response.json()) as { id: string }).id
 }
 
 /** Opens a new chat for whoever is signed in. */

@@ -1,4 +1,4 @@
-// Before all tests: finds or builds the two programs under test and tells the workers where they are.
+// Before all tests: finds or builds the programs the tests start and tells the workers where they are.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,9 +12,13 @@ export default function findPrograms(): () => void {
   if (!existsSync(process.env.MAI_BIN)) {
     throw new Error(`${process.env.MAI_BIN} does not exist. Run \`make build\`, or set MAI_BIN.`)
   }
-  if (!process.env.SIM_BIN) {
-    process.env.SIM_BIN = join(folder, 'openrouter-sim')
-    execFileSync('go', ['build', '-o', process.env.SIM_BIN, './cmd/openrouter-sim'], {
+  for (const [name, source] of [
+    ['SIM_BIN', './cmd/openrouter-sim'],
+    ['LONGCHAT_BIN', './tools/longchat'],
+  ] as const) {
+    if (process.env[name]) continue
+    process.env[name] = join(folder, name)
+    execFileSync('go', ['build', '-o', process.env[name], source], {
       cwd: root,
       env: { ...process.env, CGO_ENABLED: '0' },
       stdio: 'inherit',

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -40,6 +41,15 @@ export class Workspace {
   /** Starts it again on the same folder and port. */
   async restart(): Promise<void> {
     this.program = await serve(this.folder, this.env, this.port)
+  }
+
+  /** Writes a chat of so many messages while the server is down, and returns its id. */
+  async addLongChat(userId: string, messages: number): Promise<string> {
+    await this.kill()
+    const args = ['--data', this.folder, '--user', userId, '--messages', String(messages)]
+    const id = execFileSync(process.env.LONGCHAT_BIN as string, args, { encoding: 'utf8' }).trim()
+    await this.restart()
+    return id
   }
 
   async remove(): Promise<void> {
