@@ -11,7 +11,8 @@ import (
 )
 
 // TestCorruptedRepliesAreRefused proves that the check can fail: every value of true replies and chunks is corrupted in
-// turn, every field that the document requires is left out in turn, and each must be refused.
+// turn, every field that the document requires is left out in turn, one that it does not know is added, and each must be
+// refused.
 func TestCorruptedRepliesAreRefused(t *testing.T) {
 	if under.document == nil {
 		t.Skip("there is no document")
@@ -99,6 +100,10 @@ func corruptions(t *testing.T, text []byte) map[string][]byte {
 		}
 	}
 	walk("", whole)
+	if object, is := whole.(map[string]any); is {
+		object["invented"] = true
+		keep("with a field that nobody knows")
+	}
 	return all
 }
 
