@@ -51,6 +51,28 @@ test('Polish is Polish on every page', async ({ context, page }) => {
   await expectPolish('a chat')
 })
 
+test('what the server says is Polish, and what it said before is told in the language of whoever reads it', async ({
+  chat,
+}) => {
+  const { page } = chat
+  await page.goto('/settings/profile')
+  await page.getByRole('radio', { name: 'Polski' }).click()
+  await page.getByLabel('Obecne hasło').fill('not this one')
+  await page.getByLabel('Nowe hasło').fill('long enough')
+  await page.getByRole('button', { name: 'Zmień hasło' }).click()
+  await expect(page.getByRole('alert')).toContainText('Obecne hasło jest nieprawidłowe.')
+  await page.goto('/')
+  await page.getByRole('textbox', { name: 'Wiadomość' }).fill(ask('Spróbuj', { fault: 'status:502' }))
+  await page.keyboard.press('Enter')
+  const failure = page.getByRole('article').getByRole('alert')
+  await expect(failure).toContainText('Model jest teraz niedostępny.')
+  const address = page.url()
+  await page.goto('/settings/profile')
+  await page.getByRole('radio', { name: 'English' }).click()
+  await page.goto(address)
+  await expect(failure).toContainText('The model is not available just now.')
+})
+
 test('the language is chosen in the profile and stays', async ({ chat }) => {
   await chat.page.goto('/settings/profile')
   await chat.page.getByRole('radio', { name: 'Polski' }).click()

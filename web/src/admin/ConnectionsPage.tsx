@@ -31,7 +31,15 @@ function Source({ connection }: { connection: Connection }) {
     case 'file':
       return <Trans>In force: the key file on the server.</Trans>
     default:
-      return <Trans>No key yet. Until one is saved, nothing can be answered.</Trans>
+      return (
+        <Trans>
+          No key yet. Make one at{' '}
+          <a href="https://openrouter.ai/settings/keys" target="_blank" rel="noreferrer">
+            openrouter.ai
+          </a>{' '}
+          and paste it here; until then nothing can be answered.
+        </Trans>
+      )
   }
 }
 
