@@ -1,6 +1,7 @@
 // OpenRouter's own SDK against the simulator. It validates every reply, so a wrong one is an error of its own class.
 import assert from 'node:assert/strict'
 import { OpenRouter } from '@openrouter/sdk'
+import { HTTPClient } from '@openrouter/sdk/lib/http.js'
 import * as errors from '@openrouter/sdk/models/errors'
 import { call, done, need, steer } from './suite.mjs'
 
@@ -179,11 +180,18 @@ async function refused(status, promise) {
 for (const status of Object.keys(classes).map(Number)) {
   await call(`chat.send refused with ${status}`, () => refused(status, send({ fault: `status:${status}` })))
 }
-await call('chat.send retried after 429 and 503', async () => {
+await call('chat.send refused with 503, and tried again', async () => {
+  let requests = 0
+  const counted = new HTTPClient()
+  counted.addHook('beforeRequest', () => {
+    requests++
+  })
   const patient = client(need('INFERENCE_KEY'), {
+    httpClient: counted,
     retryConfig: { strategy: 'backoff', backoff: { initialInterval: 1, maxInterval: 5, exponent: 1, maxElapsedTime: 50 }, retryConnectionErrors: false },
   })
   await refused(503, patient.chat.send(ask(steer('Hello', { fault: 'status:503' })), { retryCodes: ['503'] }))
+  assert.ok(requests > 1, `${requests} requests`)
 })
 
 await call('models.list', async () => {
