@@ -35,5 +35,15 @@ func storageGuards() []guard {
 			file: "internal/meter/traffic.go", find: "free < d.minFree {", replace: "free < 0 {",
 			prove: fullDisks, column: inVerify,
 		},
+		{
+			name: "log-rot", protects: "a log that is damaged in its middle is not taken for a short one",
+			file: "internal/sqldb/damage.go", find: "if commits > 1 {", replace: "if commits < 0 {",
+			prove: scenario{"bitrot", (*proof).bitRot}, column: inBooks,
+		},
+		{
+			name: "page-rot", protects: "every page is looked at",
+			file: "internal/sqldb/sqldb.go", find: "err = checkPages(ctx, db.readers)", replace: "_ = checkPages",
+			prove: scenario{"bitrot", (*proof).bitRot}, column: inVerify,
+		},
 	}
 }

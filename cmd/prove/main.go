@@ -51,6 +51,7 @@ func scenarios() []scenario {
 		{"points", (*proof).namedPoints},
 		{"powercut", (*proof).powerCuts},
 		{"diskfull", (*proof).fullDisks},
+		{"bitrot", (*proof).bitRot},
 		{"wire", (*proof).upstreamWire},
 		{"network", (*proof).network},
 		{"clock", (*proof).clock},

@@ -112,7 +112,7 @@ const noMark = "MAI_MIN_FREE_DISK=0"
 // can be read goes on being read.
 func (p *proof) fullAndFree(ctx context.Context, res *results) error {
 	r := res.add("disk full, freed")
-	w, err := p.openOnDisk(ctx, r.scenario, 6, r, noMark)
+	w, err := p.openOnDisk(ctx, r.scenario, p.count(6, 48), r, noMark)
 	if w == nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (w *world) fullFor(ctx context.Context, rng *rand.Rand, r *row) error {
 // fullAndKilled: the server is killed while the disk is full, and started there. What clients were told is stored.
 func (p *proof) fullAndKilled(ctx context.Context, res *results) error {
 	r := res.add("disk full, killed")
-	w, err := p.openOnDisk(ctx, r.scenario, 6, r, noMark)
+	w, err := p.openOnDisk(ctx, r.scenario, p.count(6, 48), r, noMark)
 	if w == nil {
 		return err
 	}

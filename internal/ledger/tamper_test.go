@@ -62,7 +62,7 @@ func TestTampering(t *testing.T) {
 		"a settled intent":   {[]string{`UPDATE intents SET state = 'free' WHERE generation_id = 'gen-5'`}, "is free and has an entry", false, false},
 		"a generation":       {[]string{`UPDATE intents SET generation_id = 'gen-other' WHERE generation_id = 'gen-5'`}, "is for gen-other", false, false},
 		"a pending intent":   {[]string{`UPDATE intents SET generation_id = NULL WHERE state = 'pending'`}, "pending without a generation id", false, false},
-		"a hold":             {[]string{`UPDATE intents SET at_most_charge = 7 WHERE state = 'pending'`}, "counter company 2026-11", false, true},
+		"a hold":             {[]string{`UPDATE intents SET at_most_charge = 7 WHERE state = 'pending'`}, "holds 0.000000000007", false, false},
 		"what was spent":     {[]string{`UPDATE counters SET settled = settled - 1`}, "counter company 2026-11", false, true},
 		"what is held":       {[]string{`UPDATE counters SET held = 0`}, "counter company 2026-11", false, true},
 		"a counter gone":     {[]string{`DELETE FROM counters`}, "counter company 2026-11 is missing", false, true},

@@ -29,11 +29,18 @@ func (r *Report) problem(format string, args ...any) {
 	}
 }
 
-// Verify walks every entry of the ledger and compares all that is derived from them: hashes, charges, checkpoints,
-// intents and counters. It only reads, in one transaction, and may run beside the server.
+// Verify looks at every page of the database, walks every entry of the ledger, and compares all that is derived from
+// them: hashes, charges, checkpoints, intents and counters. It only reads, in one transaction, and may run beside the server.
 func Verify(ctx context.Context, db *sqldb.DB) (Report, error) {
 	r := Report{Problems: []string{}}
 	err := db.Read(ctx, func(tx *sqldb.Tx) error {
+		damage, err := tx.Damage()
+		if err != nil {
+			return err
+		}
+		for _, d := range damage {
+			r.problem("the database is damaged: %s", d)
+		}
 		if err := r.walk(tx); err != nil {
 			return err
 		}
@@ -90,14 +97,19 @@ func (r *Report) walk(tx *sqldb.Tx) error {
 
 // intents checks that exactly the settled ones have an entry, for their own generation.
 func (r *Report) intents(tx *sqldb.Tx) error {
-	return tx.Each(`SELECT i.id, i.state, coalesce(i.generation_id, ''), i.sent_at, i.period,
-			COUNT(e.seq), coalesce(MIN(e.generation_id), ''), coalesce(MIN(e.period), '')
+	return tx.Each(`SELECT i.id, i.state, coalesce(i.generation_id, ''), i.at_most_cost, i.at_most_charge, i.markup_bp, i.period,
+			COUNT(e.seq), coalesce(MIN(e.generation_id), ''), coalesce(MIN(e.period), ''),
+			coalesce(MIN(e.model = i.model AND e.user_id = i.user_id AND e.team_id = i.team_id AND e.key_hash = i.key_hash
+				AND e.markup_bp = i.markup_bp AND e.occurred_at = i.sent_at), 1)
 			FROM intents i LEFT JOIN entries e ON e.intent_id = i.id AND e.kind = 'settle' GROUP BY i.id`, nil,
 		func(scan func(...any) error) error {
 			var id, generation, period, entryGeneration, entryPeriod string
 			var state State
-			var sentAt, n int64
-			if err := scan(&id, &state, &generation, &sentAt, &period, &n, &entryGeneration, &entryPeriod); err != nil {
+			var n int64
+			var cost, charge money.Amount
+			var markup money.Markup
+			var same bool
+			if err := scan(&id, &state, &generation, &cost, &charge, &markup, &period, &n, &entryGeneration, &entryPeriod, &same); err != nil {
 				return err
 			}
 			r.Intents++
@@ -108,8 +120,13 @@ func (r *Report) intents(tx *sqldb.Tx) error {
 				r.problem("intent %s is %s and has an entry", id, state)
 			case state == Settled && (generation != entryGeneration || period != entryPeriod):
 				r.problem("intent %s is for %s in %s, its entry for %s in %s", id, generation, period, entryGeneration, entryPeriod)
+			case !same:
+				r.problem("intent %s and its entry do not tell of the same call", id)
 			case state == Pending && generation == "":
 				r.problem("intent %s is pending without a generation id", id)
+			}
+			if hold, err := markup.Bound(cost); err != nil || hold != charge {
+				r.problem("intent %s may cost %s and holds %s", id, cost, charge)
 			}
 			return nil
 		})

@@ -48,6 +48,7 @@ type DB struct {
 	readers *sql.DB
 	writer  *writer // nil when read-only
 	now     func() time.Time
+	path    string
 }
 
 // Open opens the database in the folder dir, creates it if it is missing, and migrates it to this program's schema.
@@ -71,9 +72,12 @@ func Open(ctx context.Context, dir string, opts Options) (*DB, error) {
 			return nil, fault.Wrap(fault.NotFound, err, "There is no database in %s. Give the data folder of an instance with --data.", dir)
 		}
 	}
-	db := &DB{now: opts.Now}
+	db := &DB{now: opts.Now, path: path}
 	var err error
 	if !opts.ReadOnly {
+		if err := checkLog(path + "-wal"); err != nil {
+			return nil, explain(path, err)
+		}
 		if db.writer, err = openWriter(ctx, path, opts); err != nil {
 			return nil, explain(path, err)
 		}
@@ -83,6 +87,8 @@ func Open(ctx context.Context, dir string, opts Options) (*DB, error) {
 	}
 	if err == nil && opts.ReadOnly {
 		err = checkVersions(ctx, db.readers, opts.Schema)
+	} else if err == nil {
+		err = checkPages(ctx, db.readers)
 	}
 	if err != nil {
 		return nil, errors.Join(explain(path, err), db.Close())
@@ -109,9 +115,10 @@ func openPool(path string, n int, pragmas ...string) (*sql.DB, error) {
 
 // explain turns what SQLite says of a file that it cannot use into a sentence for the operator.
 func explain(path string, err error) error {
-	switch code(err) {
-	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+	if damaged(err) {
 		return fault.Wrap(fault.Unavailable, err, "The database %s is damaged. Do not delete it: stop the instance, keep a copy, and restore the last verified backup.", path)
+	}
+	switch code(err) {
 	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
 		return fault.Wrap(fault.Unavailable, err, "The database %s cannot be opened for writing. Check that the data folder exists and belongs to the user who runs mai.", path)
 	case sqlite3.SQLITE_FULL:
@@ -147,30 +154,36 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	if !db.writer.put(c) {
 		return fault.New(fault.Unavailable, "The server is stopping. Try again in a moment.")
 	}
-	return notStored(<-c.done)
+	return db.notStored(<-c.done)
 }
 
 // Read runs fn in a read transaction: all its queries see one state of the database. It must be short.
 func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 	tx, err := db.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
-		return notRead(fmt.Errorf("begin read: %w", err))
+		return db.notRead(fmt.Errorf("begin read: %w", err))
 	}
 	defer func() { _ = tx.Rollback() }() // a read transaction has nothing to lose
-	return notRead(fn(&Tx{Now: db.now(), ctx: ctx, q: tx}))
+	return db.notRead(fn(&Tx{Now: db.now(), ctx: ctx, q: tx}))
 }
 
 // notStored tells a person when it is the machine that refuses a write.
-func notStored(err error) error {
-	if byMachine(err) {
+func (db *DB) notStored(err error) error {
+	switch {
+	case damaged(err):
+		return explain(db.path, err)
+	case byMachine(err):
 		return fault.Wrap(fault.Unavailable, err, "The server's disk is full or fails, so this could not be stored and nothing was changed. Tell your admin, and try again later.")
 	}
 	return err
 }
 
 // notRead is notStored for reading.
-func notRead(err error) error {
-	if byMachine(err) {
+func (db *DB) notRead(err error) error {
+	switch {
+	case damaged(err):
+		return explain(db.path, err)
+	case byMachine(err):
 		return fault.Wrap(fault.Unavailable, err, "The server cannot read its database at the moment: it has too many files open, or its disk fails. Tell your admin, and try again later.")
 	}
 	return err
