@@ -19,8 +19,8 @@ func upstreamGuards() []guard {
 			prove: scenario{"wire", (*proof).upstreamWire}, column: inBooks,
 		},
 		{
-			name: "mark", protects: "a byte order mark does not cost the first part of an answer",
-			file: "internal/openai/sse.go", find: "bytes.TrimPrefix(line, []byte(byteOrderMark))", replace: "line",
+			name: "mark", protects: "a byte order mark does not cost a person the answer that they pay for",
+			file: "internal/openai/openai.go", find: "bytes.TrimPrefix(data, []byte(byteOrderMark))", replace: "bytes.TrimPrefix(data, nil)",
 			prove: scenario{"wire", (*proof).upstreamWire}, column: inLoad,
 		},
 		{
