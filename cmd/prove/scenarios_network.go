@@ -41,7 +41,7 @@ func phases() []phase {
 		{name: "reset within the reply", cut: cut{reset: true, after: 900}, ask: quick, stream: broken, plain: broken},
 		{name: "closed before the reply", cut: cut{close: true, after: 1}, ask: quick, stream: lost, plain: lost},
 		{name: "half-closed within the reply", cut: cut{close: true, after: 900}, ask: quick, stream: broken, plain: broken},
-		{name: "2 s late", cut: cut{delay: 2 * time.Second}, ask: quick, stream: paid, plain: paid},
+		{name: "half a second late", cut: cut{delay: 500 * time.Millisecond}, ask: quick, stream: paid, plain: paid},
 		{name: "a second of nothing", frozen: time.Second, ask: slow, stream: paid, plain: paid},
 		// A plain answer may take as long as the model thinks; a stream that falls silent does not.
 		{name: "4 s of nothing within the answer", frozen: 4 * time.Second, ask: slow, stream: broken, plain: paid},
@@ -109,6 +109,11 @@ func (w *world) suffer(ctx context.Context, r *row, proxy *faultProxy, ph phase,
 	}
 	w.meet(ctx, r, all)
 	<-healed
+	if ph.stream == paid { // then a chat is given a title, which must not be cut off
+		if err := w.settle(ctx); err != nil {
+			r.found.add(inHeld, "%v", err)
+		}
+	}
 	return proxy.set(cut{})
 }
 
