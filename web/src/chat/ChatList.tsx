@@ -12,6 +12,7 @@ import type { ChatRow } from '../api/types'
 import { Glyph, IconButton } from '../ui/Button'
 import { useErrorText } from '../ui/errors'
 import { daysAgo } from '../ui/format'
+import { LoadError } from '../ui/Load'
 import { useSidebar } from '../ui/sidebar'
 import { toast } from '../ui/toasts'
 import { deleteChat, renameChat, restoreChat } from './actions'
@@ -158,7 +159,8 @@ export function ChatList({ onSearch, children }: { onSearch: () => void; childre
   const { t } = useLingui()
   const { closeDrawer } = useSidebar()
   const [path] = useLocation()
-  const { data, hasNextPage, isFetchingNextPage, fetchNextPage, isPending } = useInfiniteQuery(chatsQuery)
+  const { data, hasNextPage, isFetchingNextPage, fetchNextPage, isPending, error, refetch } =
+    useInfiniteQuery(chatsQuery)
   const rows = data?.pages.flatMap((page) => page.items) ?? []
   const groups = useGroups(rows)
   const end = useRef<HTMLDivElement>(null)
@@ -189,6 +191,7 @@ export function ChatList({ onSearch, children }: { onSearch: () => void; childre
       </div>
       <nav className="nav-list" aria-label={t`Chats`}>
         {isPending && <Loading />}
+        {error && !data && <LoadError error={error} onRetry={() => refetch()} />}
         {groups.map((group) => (
           <section key={group.name}>
             <h2 className="cap">{group.name}</h2>

@@ -9,9 +9,9 @@ import { ApiError } from '../api/client'
 import { budgetQuery, chatQuery, chatsQuery, instanceQuery, meQuery, modelsQuery } from '../api/queries'
 import type { Chat, Message } from '../api/types'
 import { uuid } from '../api/uuid'
-import { Button } from '../ui/Button'
 import { useErrorText } from '../ui/errors'
 import { useFormat } from '../ui/format'
+import { LoadError } from '../ui/Load'
 import { Note } from '../ui/Note'
 import { isTouch, usePhone } from '../ui/phone'
 import { toast } from '../ui/toasts'
@@ -139,7 +139,7 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
       chatId={chatId}
       placeholder={path.length > 0 ? t`Write the next message` : t`Ask anything`}
       running={running}
-      loading={connected && !models}
+      loading={connected && (!models || (!!chatId && !chat))}
       refused={
         connected
           ? models && !model
@@ -176,12 +176,7 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
       </div>
       {modelsFailed && (
         <div className="col" style={{ paddingTop: 12 }}>
-          <Note tone="bad">
-            {errorText(modelsError)}{' '}
-            <Button size="small" onClick={() => fetchModels()}>
-              <Trans>Retry</Trans>
-            </Button>
-          </Note>
+          <LoadError error={modelsError} onRetry={() => fetchModels()} />
         </div>
       )}
       {!chatId ? (
@@ -207,12 +202,7 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
             <div className="thread-frame">
               {chatResult.isError && !missing && (
                 <div className="col" style={{ paddingTop: 24 }}>
-                  <Note tone="bad">
-                    {errorText(chatResult.error)}{' '}
-                    <Button size="small" onClick={() => chatResult.refetch()}>
-                      <Trans>Retry</Trans>
-                    </Button>
-                  </Note>
+                  <LoadError error={chatResult.error} onRetry={() => chatResult.refetch()} />
                 </div>
               )}
             </div>

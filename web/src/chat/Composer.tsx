@@ -18,7 +18,7 @@ interface Props {
   running: Message | undefined
   /** Why nothing can be sent at all, if so. */
   refused?: string
-  /** The models are not known yet: what is sent now waits for them. */
+  /** The models, or the chat, are not known yet: what is sent now waits for them. */
   loading?: boolean
   /** On the left of the foot. */
   foot?: ReactNode
@@ -147,11 +147,7 @@ export function Composer({ chatId, placeholder, running, refused, loading, foot,
             <span className="space" />
             {waiting && (
               <span className="xs t3 ellipsis" role="status">
-                {loading ? (
-                  <Trans>Sent as soon as the models are loaded.</Trans>
-                ) : (
-                  <Trans>Sent after this answer.</Trans>
-                )}
+                {loading ? <Trans>Sent as soon as the page has loaded.</Trans> : <Trans>Sent after this answer.</Trans>}
               </span>
             )}
             {running ? (
