@@ -73,6 +73,7 @@ func title(text string) string {
 	if at := strings.Index(text, "[[sim:"); at >= 0 {
 		text = text[:at] // a directive the front end cut in two
 	}
+	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n\n") // what follows is an answer, or more of the same
 	text = regexp.MustCompile(`(?i)^\s*(user|użytkownik)\s*:\s*`).ReplaceAllString(text, "")
 	joined := subject(text)
 	first, size := utf8.DecodeRuneInString(joined)
