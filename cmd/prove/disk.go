@@ -45,6 +45,25 @@ func newDisk() *disk {
 	return &disk{files: map[string]*inode{}, durable: map[string]*inode{}}
 }
 
+// holding is a disk with the files of a folder, which is a copy of what was durable in another one.
+func holding(from, folder string) (*disk, error) {
+	d := newDisk()
+	if from == "" {
+		return d, nil
+	}
+	files, err := os.ReadDir(from)
+	for _, file := range files {
+		content, err := os.ReadFile(filepath.Join(from, file.Name()))
+		if err != nil {
+			return nil, err
+		}
+		d.durable[filepath.Join(folder, file.Name())] = &inode{size: int64(len(content)), content: content}
+	}
+	d.durable[folder] = &inode{folder: true}
+	d.files = maps.Clone(d.durable)
+	return d, err
+}
+
 // apply replays a call.
 func (d *disk) apply(c fileCall) {
 	switch c.name {

@@ -45,5 +45,15 @@ func storageGuards() []guard {
 			file: "internal/sqldb/sqldb.go", find: "err = checkPages(ctx, db.readers)", replace: "_ = checkPages",
 			prove: scenario{"bitrot", (*proof).bitRot}, column: inVerify,
 		},
+		{
+			name: "one-server", protects: "one server to a folder",
+			file: "internal/sqldb/lock.go", find: "syscall.LOCK_EX|syscall.LOCK_NB", replace: "syscall.LOCK_SH|syscall.LOCK_NB",
+			prove: scenario{"folder", (*proof).sharedFolder}, column: inVerify,
+		},
+		{
+			name: "newer-schema", protects: "an old program keeps away from a newer schema",
+			file: "internal/sqldb/migrate.go", find: "if version > newest {", replace: "if version < 0 {",
+			prove: scenario{"upgrade", (*proof).upgrades}, column: inVerify,
+		},
 	}
 }

@@ -252,7 +252,8 @@ func (w *worker) chat(ctx context.Context, more func(progress, *reply) bool) err
 	var failed error
 	err = w.follow(ctx, r.runID, func(p progress) bool {
 		r.progress(p.text)
-		if p.done != nil && p.done.Content == p.text && (r.stopped || p.text == d.answer()) {
+		r.interrupted = r.mayFail && p.done != nil && p.done.Run != nil && p.done.Run.State == "interrupted"
+		if p.done != nil && p.done.Content == p.text && (r.stopped || r.interrupted || p.text == d.answer()) {
 			r.finished, r.finishedAt = p.text, time.Now()
 			if p.done.Charge != nil && p.done.Charge.State == "settled" {
 				w.witness.sawEnd(p.done.Charge.GenerationID)

@@ -33,6 +33,7 @@ type proof struct {
 	patience  time.Duration // how long a server may take to settle everything
 	under     []string      // what `mai serve` is run under, such as a tracer
 	maiBinary string
+	earlier   *proof // of the release before, when this one is of a later release
 	simBinary string
 	dir       string // for everything the run writes
 }
@@ -52,6 +53,9 @@ func scenarios() []scenario {
 		{"powercut", (*proof).powerCuts},
 		{"diskfull", (*proof).fullDisks},
 		{"bitrot", (*proof).bitRot},
+		{"folder", (*proof).sharedFolder},
+		{"upgrade", (*proof).upgrades},
+		{"stop", (*proof).stops},
 		{"wire", (*proof).upstreamWire},
 		{"network", (*proof).network},
 		{"clock", (*proof).clock},

@@ -27,7 +27,7 @@ func (p *proof) powerCuts(ctx context.Context, res *results) error {
 	}
 	defer w.close()
 	w.proof = p // from here on nothing is traced
-	calls, err := w.recording(ctx, trace)
+	calls, err := w.recording(ctx, trace, "")
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (p *proof) powerCuts(ctx context.Context, res *results) error {
 		any = append(any, powerCut{rng.IntN(len(calls)), fate(i % int(fates))})
 	}
 	slices.SortFunc(any, func(a, b powerCut) int { return a.before - b.before })
-	return errors.Join(w.cutAt(ctx, calls, early, res.add("power cuts: first start")), w.cutAt(ctx, calls, any, res.add("power cuts")))
+	return errors.Join(w.cutAt(ctx, "", calls, early, res.add("power cuts: first start")), w.cutAt(ctx, "", calls, any, res.add("power cuts")))
 }
 
 // powerCut is a power cut just before a call returns.
@@ -53,9 +53,14 @@ type powerCut struct {
 	how    fate
 }
 
-// cutAt carries out power cuts, which are in order, and sums up what they do.
-func (w *world) cutAt(ctx context.Context, calls []fileCall, cuts []powerCut, r *row) error {
-	d, place, tally := newDisk(), 0, cutTally{}
+// cutAt carries out power cuts, which are in order, and sums up what they do. What the folder held before the first call
+// is in the folder from; "" for nothing.
+func (w *world) cutAt(ctx context.Context, from string, calls []fileCall, cuts []powerCut, r *row) error {
+	d, err := holding(from, w.data())
+	if err != nil {
+		return err
+	}
+	place, tally := 0, cutTally{}
 	for i, cut := range cuts {
 		for ; place < cut.before; place++ {
 			d.apply(calls[place])
@@ -90,9 +95,9 @@ func (p *proof) recordLoad(ctx context.Context) (*world, error) {
 	return w, err
 }
 
-// recording reads the trace when its end is written, and makes sure that it tells all: replayed to its end it must give
-// the folder as it is.
-func (w *world) recording(ctx context.Context, trace string) (calls []fileCall, err error) {
+// recording reads the trace when its end is written, and makes sure that it tells all: replayed to its end, beginning
+// with the files in from, it must give the folder as it is.
+func (w *world) recording(ctx context.Context, trace, from string) (calls []fileCall, err error) {
 	err = poll(ctx, 20*time.Second, 50*time.Millisecond, func() (ended bool, err error) {
 		calls, ended, err = readTrace(trace, w.data())
 		return ended, err
@@ -103,7 +108,10 @@ func (w *world) recording(ctx context.Context, trace string) (calls []fileCall, 
 	if err != nil {
 		return nil, fmt.Errorf("the trace of the server: %w", err)
 	}
-	d := newDisk()
+	d, err := holding(from, w.data())
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range calls {
 		d.apply(c)
 	}
@@ -173,6 +181,9 @@ func (w *world) cutPower(ctx context.Context, name string, d *disk, how fate, mo
 // of it is lost.
 func (w *world) mustHold(ctx context.Context, r *row) (lost int) {
 	intents, entries, err := w.export(ctx, w.data())
+	if err != nil && w.earlier != nil { // its schema may be that of the release before
+		intents, entries, err = w.earlier.export(ctx, w.data())
+	}
 	if err != nil {
 		r.found.add(inVerify, "before the start: %v", err)
 		return len(w.witness.generations)

@@ -61,6 +61,7 @@ type reply struct {
 	// Written by the goroutine that follows the run, read after it has ended.
 	stopped            bool   // Stop was pressed
 	seen               bool   // a reader saw some of it
+	interrupted        bool   // a reader was told that the server stops
 	finished           string // the whole text, when a reader saw the end
 	seenAt, finishedAt time.Time
 }
@@ -143,7 +144,7 @@ func (w *witness) hold(ctx context.Context, c *client, killed bool, f *findings)
 // compare says what is wrong with the text and state of a reply that should have ended, or "".
 func (r *reply) compare(m *chatMessage, killed bool) string {
 	state := m.Run.State
-	ended := state == "done" || r.stopped && state == "stopped" || r.mayFail && state == "failed"
+	ended := state == "done" || r.stopped && state == "stopped" || r.mayFail && state == "failed" || r.interrupted && state == "interrupted"
 	switch {
 	case r.finished != "" && m.Content != r.finished:
 		return fmt.Sprintf("a reader saw the end %q, stored is %q", r.finished, m.Content)

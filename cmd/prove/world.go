@@ -137,6 +137,11 @@ func (w *world) signUp(ctx context.Context) error {
 	if err := w.client.call(ctx, http.MethodPost, "/api/v1/auths/api_key", nil, &key); err != nil {
 		return err
 	}
+	// The load's free model is paid for with data, which the data policy of a new workspace rules out.
+	policy := map[string]any{"no_training": false, "zero_retention": false, "regions": []string{}, "providers": []string{}}
+	if err := w.client.call(ctx, http.MethodPut, "/api/v1/data-policy", policy, nil); err != nil {
+		return err
+	}
 	w.client.apiKey, w.signedUp = key.APIKey, time.Now()
 	return nil
 }
