@@ -56,7 +56,7 @@ func (p *proof) stops(ctx context.Context, res *results) error {
 		if err := errors.Join(w.start(ctx), w.signUp(ctx)); err != nil {
 			return err
 		}
-		for range p.count(2, 10) {
+		for range p.count(1, 10) {
 			c := w.hire(ctx, 50, 0, faults()[1:])
 			err := pause(ctx, 700*time.Millisecond)
 			began := time.Now()

@@ -34,13 +34,13 @@ func (p *proof) powerCuts(ctx context.Context, res *results) error {
 	rng := w.rand(3, 3)
 	first := slices.IndexFunc(calls, func(c fileCall) bool { return c.at.After(w.signedUp) })
 	var early, any []powerCut
-	for at := range min(first, p.count(16, first)) {
+	for at := range min(first, p.count(12, first)) {
 		early = append(early, powerCut{at, emptied}) // what a new file suffers from most
 		if !p.quick {
 			early = append(early, powerCut{at, fate(at % int(fates))})
 		}
 	}
-	for i := range p.count(12, 150) {
+	for i := range p.count(8, 150) {
 		any = append(any, powerCut{rng.IntN(len(calls)), fate(i % int(fates))})
 	}
 	slices.SortFunc(any, func(a, b powerCut) int { return a.before - b.before })

@@ -46,6 +46,10 @@ type Lock struct{ file *os.File }
 // Acquire takes the lock of the data folder, or says who may have it. It locks a file of its own, because closing any
 // handle of the database file would drop SQLite's locks.
 func Acquire(dir string) (*Lock, error) {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err == nil && overNetwork(uint32(fs.Type)) {
+		return nil, fault.New(fault.Unavailable, "The data folder %s is on a network file system, where neither locks nor syncs can be relied on. Put it on a disk of this machine.", dir)
+	}
 	path := filepath.Join(dir, "mai.lock")
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -59,6 +63,15 @@ func Acquire(dir string) (*Lock, error) {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return &Lock{file}, nil
+}
+
+// overNetwork tells by its number in Linux whether a file system is NFS, SMB, Ceph or AFS.
+func overNetwork(kind uint32) bool {
+	switch kind {
+	case 0x6969, 0x517b, 0xff534d42, 0xfe534d42, 0x00c36400, 0x5346414f, 0x6b414653:
+		return true
+	}
+	return false
 }
 
 // Release gives the lock back.
