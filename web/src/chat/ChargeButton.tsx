@@ -4,9 +4,9 @@ import { useState } from 'react'
 import type { Charge } from '../api/types'
 import { Glyph } from '../ui/Button'
 import { CopyButton } from '../ui/CopyButton'
-import { PopoverSheet } from '../ui/Dialog'
 import { useFormat } from '../ui/format'
 import { ExactMoney } from '../ui/Money'
+import { PopoverSheet } from '../ui/PopoverSheet'
 
 function StateBadge({ state }: { state: Charge['state'] }) {
   switch (state) {
