@@ -25,6 +25,7 @@ type cut struct {
 
 // faultProxy is a network between the server and OpenRouter. It only knows bytes.
 type faultProxy struct {
+	ctx    context.Context // of the proof
 	target string
 	addr   string
 	tls    *tls.Config // nil: plain TCP
@@ -43,12 +44,12 @@ func newFaultProxy(ctx context.Context, target string, config *tls.Config) (*fau
 	if err != nil {
 		return nil, err
 	}
-	f := &faultProxy{target: target, addr: addr, tls: config, open: map[net.Conn]bool{}}
+	f := &faultProxy{ctx: ctx, target: target, addr: addr, tls: config, open: map[net.Conn]bool{}}
 	return f, f.listen()
 }
 
 func (f *faultProxy) listen() error {
-	listener, err := net.Listen("tcp", f.addr)
+	listener, err := (&net.ListenConfig{}).Listen(f.ctx, "tcp", f.addr)
 	if err != nil {
 		return fmt.Errorf("fault proxy: %w", err)
 	}
@@ -140,7 +141,7 @@ func (f *faultProxy) serve(client net.Conn) {
 		inner = tls.Server(client, f.tls)
 	}
 	time.Sleep(c.delay)
-	server, err := net.Dial("tcp", f.target)
+	server, err := (&net.Dialer{}).DialContext(f.ctx, "tcp", f.target)
 	if err != nil {
 		return // the simulator has gone
 	}
@@ -149,7 +150,9 @@ func (f *faultProxy) serve(client net.Conn) {
 	var passing sync.WaitGroup
 	passing.Go(func() {
 		f.pass(server, inner, c.swallow, -1)
-		_ = server.(*net.TCPConn).CloseWrite() // it may have been cut
+		if tcp, ok := server.(*net.TCPConn); ok {
+			_ = tcp.CloseWrite() // it may have been cut
+		}
 	})
 	limit := -1
 	if c.reset || c.close {

@@ -59,9 +59,9 @@ func scenarios() []scenario {
 		{"wire", (*proof).upstreamWire},
 		{"network", (*proof).network},
 		{"clock", (*proof).clock},
-		{"status", (*proof).upstreamStatus},
 		{"lookup", (*proof).upstreamLookups},
 		{"tls", (*proof).encryption},
+		{"status", (*proof).upstreamStatus},
 		{"readers", (*proof).readers},
 		{"races", (*proof).races},
 		{"memory", (*proof).memory},
@@ -208,7 +208,9 @@ func build(ctx context.Context, binary, pkg string, flags ...string) error {
 }
 
 // patient are scenarios that do little but wait. They run together where they follow each other.
-func patient(name string) bool { return slices.Contains([]string{"wire", "network", "clock"}, name) }
+func patient(name string) bool {
+	return slices.Contains([]string{"wire", "network", "clock", "lookup", "tls"}, name)
+}
 
 // runAll runs the scenarios one after another, or together where they are patient. A scenario that cannot be carried out
 // is red; the others still run.

@@ -239,7 +239,7 @@ func (b books) checkBill(f *findings, entryOf map[string]entryLine) (missing []b
 		in, known := stored[id]
 		how, seen := b.seen[id]
 		switch {
-		case known && !(b.hidden && in.State == "unknown"):
+		case known && (!b.hidden || in.State != "unknown"):
 			f.add(inBooks, "generation %s (cost %s) has no entry; intent %s is %s", id, line.Cost, in.ID, in.State)
 		case seen && !known:
 			f.add(inUnknown, "generation %s (cost %s) is not in the ledger, and a client saw it: %s", id, line.Cost, how)
