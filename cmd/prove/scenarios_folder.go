@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -46,7 +45,7 @@ func (p *proof) sharedFolder(ctx context.Context, res *results) error {
 func (p *proof) stops(ctx context.Context, res *results) error {
 	for _, drain := range []string{"20s", "200ms"} {
 		r := res.add("SIGTERM, drain " + drain)
-		w, err := p.newWorld(ctx, strings.ReplaceAll(r.scenario, ",", ""))
+		w, err := p.newWorld(ctx, r.scenario)
 		if err != nil {
 			return err
 		}
