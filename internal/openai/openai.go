@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"mai/internal/money"
@@ -103,15 +104,21 @@ func (r Reply) WithoutCost() ([]byte, error) { return r.replaceCost(nil) }
 func (r Reply) replaceCost(charge json.RawMessage) ([]byte, error) {
 	var reply, usage map[string]json.RawMessage
 	err := json.Unmarshal(r.Data, &reply)
-	if err == nil {
-		err = json.Unmarshal(reply["usage"], &usage)
+	for name, value := range reply { // a name is read in any case of its letters, so it is hidden in any
+		if strings.EqualFold(name, "usage") && err == nil {
+			err = json.Unmarshal(value, &usage)
+			delete(reply, name)
+		}
+	}
+	if err == nil && usage == nil {
+		err = errors.New("there is none")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("parse usage: %w", err)
 	}
-	for _, name := range []string{"cost", "cost_details", "is_byok"} {
-		delete(usage, name)
-	}
+	maps.DeleteFunc(usage, func(name string, _ json.RawMessage) bool {
+		return strings.EqualFold(name, "cost") || strings.EqualFold(name, "cost_details") || strings.EqualFold(name, "is_byok")
+	})
 	if charge != nil {
 		usage["cost"] = charge
 	}

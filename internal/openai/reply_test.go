@@ -85,6 +85,7 @@ func FuzzReply(f *testing.F) {
 	for _, cost := range []string{"0.018421", `"0.018421"`, "7.1e-05", "-0", "-0.5", "1e300", "null", "{}", "true", "00", "1E+2", `"1"`} {
 		f.Add([]byte(`{"id":"gen-1","choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":1,"cost":` + cost + `}}`))
 	}
+	f.Add([]byte(`{"usAge":{"Cost":"1","COST_details":{}}}`))
 	f.Add([]byte("\uFEFF{\"error\":{\"code\":502}}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := openai.ParseReply(data)
