@@ -95,8 +95,9 @@ export const chatQuery = (id: string) =>
       const known = queryClient.getQueryData<Chat>(['chat', id])?.messages ?? []
       return { ...chat, messages: mergeMessages(known, chat.messages) }
     },
-    // Live text comes by events; a refetch happens on mount and after the line was lost.
-    staleTime: 0,
+    // Live text comes by events; a refetch happens on mount and after the line was lost, but not of what was just fetched
+    // for this very page.
+    staleTime: 3_000,
     refetchOnWindowFocus: false,
     refetchInterval: (query) => untilCharged(query.state.data),
   })
@@ -137,6 +138,9 @@ export const budgetQuery = queryOptions({
   queryKey: ['budget'],
   queryFn: () => get<Budget>('/budget'),
 })
+
+/** The UTC month of now, as `2026-11`: books are kept in UTC. */
+export const thisMonth = () => new Date().toISOString().slice(0, 7)
 
 export const usageQuery = (month: string) =>
   queryOptions({

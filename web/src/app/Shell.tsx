@@ -1,5 +1,5 @@
 import { Trans, useLingui } from '@lingui/react/macro'
-import { Drawer, Menu } from '@mantine/core'
+import { Menu } from '@mantine/core'
 import {
   IconKeyboard,
   IconLayoutSidebar,
@@ -21,6 +21,7 @@ import { ChatList } from '../chat/ChatList'
 import { SettingsNav } from '../settings/SettingsNav'
 import { SettingsPage } from '../settings/SettingsPage'
 import { Glyph, IconButton } from '../ui/Button'
+import { LazyDrawer } from '../ui/LazyDrawer'
 import { Logo } from '../ui/Logo'
 import { initials } from '../ui/people'
 import { SidebarContext, type SidebarControl } from '../ui/sidebar'
@@ -206,7 +207,7 @@ export function Shell({ children }: { children: ReactNode }) {
           {inSettings ? <SettingsPage>{children}</SettingsPage> : children}
         </main>
       </div>
-      <Drawer
+      <LazyDrawer
         opened={drawer}
         onClose={() => setDrawer(false)}
         withCloseButton={false}
@@ -218,7 +219,7 @@ export function Shell({ children }: { children: ReactNode }) {
         attributes={{ content: { 'aria-label': t`Menu` } }}
       >
         {side(true)}
-      </Drawer>
+      </LazyDrawer>
       <Suspense fallback={null}>
         {palette !== undefined && <Palette open={palette} onClose={() => setPalette(false)} />}
         {shortcuts !== undefined && <Shortcuts open={shortcuts} onClose={() => setShortcuts(false)} />}

@@ -19,19 +19,23 @@ import { createRoot } from 'react-dom/client'
 import { whenUnauthenticated } from '../api/client'
 import { instanceQuery, meQuery, queryClient } from '../api/queries'
 import { prefetchHome } from '../api/session'
-import { activate, i18n, pickLocale } from '../ui/i18n'
+import { activate, i18n, pickLocale, preloadCatalogue } from '../ui/i18n'
 import { Toasts } from '../ui/Toasts'
 import { schemeManager, theme } from '../ui/theme'
-import { Pages } from './router'
+import { Pages, prefetchPage } from './router'
 
 async function start(): Promise<void> {
-  // Everything the first page needs is asked for at once, before React draws anything.
+  // Everything the first page needs is asked for at once, before React draws anything and before it is known who asks: who
+  // may not see it is refused and loses nothing.
   const instance = queryClient.fetchQuery(instanceQuery).catch(() => undefined)
   const me = queryClient.fetchQuery(meQuery).catch(() => undefined)
+  const page = prefetchPage(location.pathname).catch(() => {})
+  void preloadCatalogue()
   void me.then((person) => {
     if (person && person.role !== 'pending') prefetchHome()
   })
   await activate(pickLocale((await me)?.locale, (await instance)?.locale))
+  await page
 
   whenUnauthenticated(() => {
     queryClient.setQueryData(meQuery.queryKey, null)

@@ -2,8 +2,9 @@
 import { useQuery } from '@tanstack/react-query'
 import { type ComponentType, lazy, type ReactNode, Suspense } from 'react'
 import { Redirect, Route, Switch, useLocation, useSearch } from 'wouter'
-import { instanceQuery, meQuery } from '../api/queries'
+import { accuracyQuery, chatQuery, instanceQuery, meQuery, queryClient, thisMonth, usageQuery } from '../api/queries'
 import type { Instance, Me } from '../api/types'
+import { loadMarkdown } from '../chat/AssistantMessage'
 import { ChatPage } from '../chat/ChatPage'
 import { LoadFailed, NotFound, PageBoundary } from './Failures'
 import { Shell } from './Shell'
@@ -20,7 +21,21 @@ const AppearancePage = page(() => import('../settings/AppearancePage'), 'Appeara
 const DataPolicyPage = page(() => import('../settings/DataPolicyPage'), 'DataPolicyPage')
 const ConnectionsPage = page(() => import('../admin/ConnectionsPage'), 'ConnectionsPage')
 const UsersPage = page(() => import('../admin/UsersPage'), 'UsersPage')
-const UsagePage = page(() => import('../usage/UsagePage'), 'UsagePage')
+const loadUsage = () => import('../usage/UsagePage')
+const UsagePage = page(loadUsage, 'UsagePage')
+
+/** Asks for what the page at an address shows, and resolves when its script is there. */
+export async function prefetchPage(path: string): Promise<void> {
+  const chatId = /^\/c\/([\da-f-]{36})$/.exec(path)?.[1]
+  if (chatId) {
+    void queryClient.prefetchQuery(chatQuery(chatId))
+    await loadMarkdown()
+  } else if (path === '/settings/usage') {
+    void queryClient.prefetchQuery(usageQuery(thisMonth()))
+    void queryClient.prefetchQuery(accuracyQuery)
+    await loadUsage()
+  }
+}
 
 /** A page whose script may have to be fetched first. */
 function Loaded({ children }: { children: ReactNode }) {

@@ -18,7 +18,8 @@ type MarkdownPart = typeof import('./markdown/Markdown').Markdown
 
 let loadedMarkdown: MarkdownPart | undefined
 
-async function loadMarkdown(): Promise<MarkdownPart> {
+/** Resolves when the Markdown part is there; until then answers are shown as plain text. */
+export async function loadMarkdown(): Promise<MarkdownPart> {
   loadedMarkdown ??= (await import('./markdown/Markdown')).Markdown
   return loadedMarkdown
 }

@@ -1,5 +1,6 @@
-import { Drawer, Popover } from '@mantine/core'
+import { Popover } from '@mantine/core'
 import { type ReactElement, type ReactNode, useState } from 'react'
+import { LazyDrawer } from './LazyDrawer'
 import { usePhone } from './phone'
 
 /** What opens from a button: a popover beside it, on a phone a sheet from below. */
@@ -21,7 +22,7 @@ export function PopoverSheet(props: {
       <>
         {props.target}
         {mounted && (
-          <Drawer
+          <LazyDrawer
             opened={props.open}
             onClose={() => props.onOpen(false)}
             position="bottom"
@@ -35,7 +36,7 @@ export function PopoverSheet(props: {
             attributes={{ content: { 'aria-label': props.label } }}
           >
             {props.children}
-          </Drawer>
+          </LazyDrawer>
         )}
       </>
     )

@@ -25,6 +25,11 @@ export function pickLocale(account: string | undefined, instance: string | undef
   return chosenLocale() ?? known(account) ?? known(instance) ?? known(navigator.language) ?? 'en'
 }
 
+/** Fetches the catalogue that will most likely be needed, before it is known who the person is. */
+export async function preloadCatalogue(): Promise<void> {
+  await catalogues[pickLocale(undefined, undefined)]().catch(() => {})
+}
+
 export async function activate(locale: Locale): Promise<void> {
   if (i18n.locale === locale) return
   const { messages } = await catalogues[locale]()

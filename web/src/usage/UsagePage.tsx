@@ -5,7 +5,7 @@ import { useState } from 'react'
 import { Link, useSearch } from 'wouter'
 import { navigate } from 'wouter/use-browser-location'
 import './usage.css'
-import { accuracyQuery, usageQuery } from '../api/queries'
+import { accuracyQuery, thisMonth, usageQuery } from '../api/queries'
 import type { UsageSummary } from '../api/types'
 import { IconButton } from '../ui/Button'
 import { DataTable } from '../ui/DataTable'
@@ -16,9 +16,6 @@ import { usePageTitle } from '../ui/title'
 import { BudgetCard } from './BudgetCard'
 import { DayChart } from './DayChart'
 import { AccuracyCard, ByModel, ByTeam, ByUser, Recent } from './UsageTables'
-
-/** The UTC month of now, as `2026-11`: books are kept in UTC. */
-const thisMonth = () => new Date().toISOString().slice(0, 7)
 
 /** The month before or after. */
 export function shiftMonth(month: string, by: number): string {
