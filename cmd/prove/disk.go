@@ -227,10 +227,10 @@ func (file *inode) after(rng *rand.Rand, how fate) []byte {
 
 // sectors are the parts of a write that the disk writes whole.
 func (c change) sectors() (pieces []change) {
-	for len(c.data) > 0 {
-		n := min(int64(len(c.data)), sector-c.offset%sector)
-		pieces = append(pieces, change{data: c.data[:n], offset: c.offset})
-		c.data, c.offset = c.data[n:], c.offset+n
+	for rest, offset := c.data, c.offset; len(rest) > 0; {
+		n := min(int64(len(rest)), sector-offset%sector)
+		pieces = append(pieces, change{data: rest[:n], offset: offset})
+		rest, offset = rest[n:], offset+n
 	}
 	return pieces
 }
