@@ -25,12 +25,14 @@ type limits struct{ cost, budget, markup string }
 func (l *limits) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&l.cost, "limit", "", "most that the key may cost per UTC month, in USD")
 	cmd.Flags().StringVar(&l.budget, "budget", "", "most that the client may be charged per UTC month, in USD; the limit is budget / markup")
-	cmd.MarkFlagsMutuallyExclusive("limit", "budget")
 }
 
 // limit is the limit in cost; nil is none.
 func (l *limits) limit(markup money.Markup) (*money.Amount, error) {
 	text, divide := l.cost, false
+	if l.budget != "" && l.cost != "" {
+		return nil, fault.New(fault.Invalid, "Give a limit, in cost, or a budget, in charge, not both: one follows from the other by the markup.")
+	}
 	if l.budget != "" {
 		text, divide = l.budget, true
 	}
@@ -63,7 +65,7 @@ func (p *program) clientCreate() *cobra.Command {
 again, or run "maictl resume", and there is exactly one key.`,
 		Example: `  maictl client create "Company ABC" --limit 500 --no-deploy
   maictl client create "Company ABC" --budget 650 --no-deploy --json --show-key`,
-		Args: cobra.ExactArgs(1),
+		Args: named(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !keyOnly {
 				return fault.New(fault.Invalid, "This maictl makes keys and does not deploy servers yet. Say --no-deploy to make the key, then deploy the image by hand as the README shows.")
@@ -79,7 +81,7 @@ again, or run "maictl resume", and there is exactly one key.`,
 			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
 				c, err := f.Create(ctx, fleet.NewClient{Name: args[0], Markup: markup, Limit: limit}, teller(cmd))
 				if err != nil {
-					return err
+					return unfinished(cmd, c, err)
 				}
 				d, err := newDeployment(ctx, f, c, showKey)
 				if err != nil || p.json {
@@ -94,6 +96,14 @@ again, or run "maictl resume", and there is exactly one key.`,
 	cmd.Flags().BoolVar(&keyOnly, "no-deploy", false, "make the key only")
 	cmd.Flags().BoolVar(&showKey, "show-key", false, "print the key, too")
 	return cmd
+}
+
+// unfinished says of a creation that broke off after the client was recorded how it goes on.
+func unfinished(cmd *cobra.Command, c fleet.Client, err error) error {
+	if c.ID != "" {
+		progress(cmd, c.Name, "recorded, and not finished; run the same command again, or `maictl resume`")
+	}
+	return err
 }
 
 // either prints a document, unless there is an error.
@@ -161,10 +171,20 @@ type shownClient struct {
 	Limit    *money.Amount `json:"limit"`
 	Markup   string        `json:"markup"`
 	Created  time.Time     `json:"created_at"`
+	// Unfinished says that its creation broke off.
+	Unfinished bool `json:"unfinished"`
+}
+
+// stateWord is the state of a client as a person reads it.
+func stateWord(c fleet.Client) string {
+	if c.Unfinished {
+		return "unfinished"
+	}
+	return string(c.State)
 }
 
 func show(c fleet.Client) shownClient {
-	return shownClient{c.Name, c.Instance(), c.State, c.Limit, c.Markup.String(), c.Created.Truncate(time.Second)}
+	return shownClient{c.Name, c.Instance(), c.State, c.Limit, c.Markup.String(), c.Created.Truncate(time.Second), c.Unfinished}
 }
 
 func (p *program) clientList() *cobra.Command {
@@ -180,7 +200,7 @@ func (p *program) clientList() *cobra.Command {
 				shown, rows := []shownClient{}, [][]string{}
 				for _, c := range clients {
 					shown = append(shown, show(c))
-					rows = append(rows, []string{c.Name, c.Instance(), string(c.State), dollars(c.Limit), c.Markup.String(), c.Created.Format(time.DateOnly)})
+					rows = append(rows, []string{c.Name, c.Instance(), stateWord(c), dollars(c.Limit), c.Markup.String(), c.Created.Format(time.DateOnly)})
 				}
 				if p.json {
 					return printJSON(cmd, shown)
@@ -247,7 +267,7 @@ func (p *program) clientShow() *cobra.Command {
 				rows = append(rows, []string{"Secret", d.APIKey})
 			}
 			return printTable(cmd, "", []string{"", ""}, rows)
-		}, cobra.ExactArgs(1))
+		}, named(1, 1))
 	cmd.Flags().BoolVar(&showKey, "show-key", false, "print the key, too")
 	return cmd
 }
@@ -271,7 +291,7 @@ func (p *program) clientLimit() *cobra.Command {
 				return err
 			}
 			return p.report(cmd, c, fmt.Sprintf("The limit of %s is %s a month.", c.Name, dollars(c.Limit)))
-		}, cobra.RangeArgs(1, 2))
+		}, named(1, 2))
 	cmd.Flags().StringVar(&l.budget, "budget", "", "most that the client may be charged per UTC month, in USD; the limit is budget / markup")
 	return cmd
 }
@@ -293,7 +313,7 @@ func (p *program) clientState(name, short string, change func(*fleet.Fleet, cont
 				return err
 			}
 			return p.report(cmd, c, fmt.Sprintf("%s is %s.", c.Name, c.State))
-		}, cobra.ExactArgs(1))
+		}, named(1, 1))
 }
 
 func (p *program) clientRotate() *cobra.Command {
@@ -314,7 +334,7 @@ func (p *program) clientRotate() *cobra.Command {
 				return err
 			}
 			return p.report(cmd, c, sentence)
-		}, cobra.ExactArgs(1))
+		}, named(1, 1))
 	cmd.Flags().BoolVar(&finish, "finish", false, "delete the keys before the newest")
 	return cmd
 }
@@ -330,5 +350,5 @@ func (p *program) clientDelete() *cobra.Command {
 				return err
 			}
 			return p.report(cmd, c, c.Name+" is deleted.")
-		}, cobra.ExactArgs(1))
+		}, named(1, 1))
 }

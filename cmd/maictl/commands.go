@@ -62,7 +62,8 @@ Without a command, at a terminal, it asks what to do.
 
   OPENROUTER_MANAGEMENT_KEY   management (provisioning) key of your OpenRouter account; it is never stored
   OPENROUTER_BASE_URL         OpenRouter's API; the default is https://openrouter.ai/api/v1
-  MAICTL_DATA                 folder of the database and of the key that seals its secrets; back it up`,
+  MAICTL_DATA                 folder of the database and of the key that seals its secrets: back it up;
+                              the default is ~/.local/share/maictl`,
 		Version:       version,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
@@ -76,6 +77,7 @@ Without a command, at a terminal, it asks what to do.
 	}
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print JSON")
 	root.PersistentFlags().BoolVar(&p.yes, "yes", false, "do not ask for confirmation")
+	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(p.clientCommand(), p.keyCommand(), p.planCommand(), p.resumeCommand())
 	return root
 }
@@ -152,9 +154,28 @@ func (p *program) resumeCommand() *cobra.Command {
 
 // noun is a command that only has commands below it.
 func noun(name, short string, below ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd := &cobra.Command{Use: name, Short: short, RunE: func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		near := ""
+		if names := cmd.SuggestionsFor(args[0]); len(names) > 0 {
+			near = " Did you mean " + strings.Join(names, " or ") + "?"
+		}
+		return fault.New(fault.Invalid, "There is no command `maictl %s %s`.%s `maictl %s --help` lists them.", name, args[0], near, name)
+	}, SuggestionsMinimumDistance: 2}
 	cmd.AddCommand(below...)
 	return cmd
+}
+
+// named wants the argument that a command is about, and says so in words.
+func named(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return fault.New(fault.Invalid, "It is `%s`. Put a name of several words in quotation marks. `%s --help` has examples.", cmd.UseLine(), cmd.CommandPath())
+		}
+		return nil
+	}
 }
 
 // confirm asks before what cannot be taken back. Without a terminal and without --yes it refuses.

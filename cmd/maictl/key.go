@@ -62,7 +62,7 @@ func (p *program) keyAdopt() *cobra.Command {
 		Long:  "adopt takes a key, made by hand or by a lost database, as the current key of a client. With --key-file its secret is kept, too.",
 		Example: `  maictl key adopt 0e6f44... --client companyabc
   maictl key adopt 0e6f44... --client companyabc --key-file key.txt`,
-		Args: cobra.ExactArgs(1),
+		Args: named(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			secret := ""
 			if file != "" {

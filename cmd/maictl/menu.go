@@ -60,10 +60,10 @@ func (q *prompter) secret(question string) (string, error) {
 // menu asks what to do. Its first two choices are the two modes of the deployment guide.
 func (p *program) menu(cmd *cobra.Command) error {
 	q := newPrompter(cmd)
-	_, err := fmt.Fprintf(q.out, "🚀 mAI: Simple Client API Key Creator & Usage Checker\n%s\nSelect mode:\n1. Create new API key\n2. Check usage of existing API key\n3. List clients\n4. Show what is not as it is wanted\n", strings.Repeat("=", 60))
+	_, err := fmt.Fprintf(q.out, "🚀 mAI: Simple Client API Key Creator & Usage Checker\n%s\nSelect mode:\n1. Create new API key\n2. Check usage of existing API key\n3. List clients\n4. Check that every client is as you want it\n", strings.Repeat("=", 60))
 	for err == nil {
 		var choice string
-		if choice, err = q.line("Enter choice (1 or 2; 3 or 4 for more): "); err != nil {
+		if choice, err = q.line("Enter choice (1 or 2; 3 or 4 for more, q to quit): "); err != nil {
 			break
 		}
 		switch choice {
@@ -78,8 +78,10 @@ func (p *program) menu(cmd *cobra.Command) error {
 				return err
 			}
 			return run(cmd, p.planCommand())
+		case "q", "Q":
+			return nil
 		}
-		_, err = fmt.Fprintf(q.out, "❌ Invalid choice: %q. Please enter 1, 2, 3 or 4.\n", choice)
+		_, err = fmt.Fprintf(q.out, "❌ Invalid choice: %q. Please enter 1, 2, 3, 4 or q.\n", choice)
 	}
 	return err
 }
@@ -143,7 +145,7 @@ func (p *program) menuCreate(cmd *cobra.Command, q *prompter) error {
 	return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
 		c, err := f.Create(ctx, fleet.NewClient{Name: name, Markup: fleet.DefaultMarkup, Limit: limit}, func(string, string) {})
 		if err != nil {
-			return err
+			return unfinished(cmd, c, err)
 		}
 		d, err := newDeployment(ctx, f, c, true)
 		if err == nil {

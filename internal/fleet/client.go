@@ -36,6 +36,8 @@ type Client struct {
 	Limit   *money.Amount
 	State   State
 	Created time.Time
+	// Unfinished is true until all its steps were done once: its creation broke off.
+	Unfinished bool
 
 	keyNumber int
 }
@@ -129,24 +131,13 @@ func (f *Fleet) add(ctx context.Context, in NewClient) (c Client, err error) {
 		case err != nil:
 			return err
 		}
-		unfinished, err := f.unfinished(tx, other)
-		if err == nil && (!unfinished || other.Name != c.Name || other.State != Active) {
-			err = taken(tx, c, other)
-		}
-		if err != nil {
-			return err
+		if !other.Unfinished || other.Name != c.Name || other.State != Active {
+			return taken(tx, c, other)
 		}
 		other.Markup, other.Limit, c = c.Markup, c.Limit, other
 		return updateClient(tx, c)
 	})
 	return c, err
-}
-
-// unfinished reports whether a step of a client was never done.
-func (f *Fleet) unfinished(tx *sqldb.Tx, c Client) (bool, error) {
-	var done int
-	err := tx.Row(`SELECT COUNT(*) FROM steps WHERE client_id = $1 AND state = 'done'`, []any{c.ID}, &done)
-	return done < len(f.steps()), err
 }
 
 // taken says which client has the name, and suggests one that is free.
@@ -167,17 +158,18 @@ func taken(tx *sqldb.Tx, c, other Client) error {
 	}
 }
 
-const clientColumns = `id, slug, name, markup_bp, cost_limit, state, key_number, created_at`
+// clientColumns are what scanClient reads, of a table clients under the name c.
+const clientColumns = `c.id, c.slug, c.name, c.markup_bp, c.cost_limit, c.state, c.key_number, c.created_at, c.ready_at IS NULL`
 
 func scanClient(scan func(...any) error) (c Client, err error) {
 	var created int64
-	err = scan(&c.ID, &c.Slug, &c.Name, &c.Markup, &c.Limit, &c.State, &c.keyNumber, &created)
+	err = scan(&c.ID, &c.Slug, &c.Name, &c.Markup, &c.Limit, &c.State, &c.keyNumber, &created, &c.Unfinished)
 	c.Created = time.UnixMicro(created).UTC()
 	return c, err
 }
 
 func clientRow(tx *sqldb.Tx, where string, args ...any) (c Client, err error) {
-	list, err := sqldb.All(tx, `SELECT `+clientColumns+` FROM clients WHERE `+where, args, scanClient)
+	list, err := sqldb.All(tx, `SELECT `+clientColumns+` FROM clients c WHERE `+where, args, scanClient)
 	if err != nil {
 		return c, err
 	}
@@ -190,7 +182,7 @@ func clientRow(tx *sqldb.Tx, where string, args ...any) (c Client, err error) {
 // Clients lists all clients that are not deleted, by name.
 func (f *Fleet) Clients(ctx context.Context) (list []Client, err error) {
 	err = f.db.Read(ctx, func(tx *sqldb.Tx) error {
-		list, err = sqldb.All(tx, `SELECT `+clientColumns+` FROM clients WHERE state <> 'deleted' ORDER BY name, id`, nil, scanClient)
+		list, err = sqldb.All(tx, `SELECT `+clientColumns+` FROM clients c WHERE c.state <> 'deleted' ORDER BY c.name, c.id`, nil, scanClient)
 		return err
 	})
 	return list, err

@@ -118,8 +118,8 @@ func (f *Fleet) every(ctx context.Context, fn func(Client) error) error {
 	}
 	var list []Client
 	err := f.db.Read(ctx, func(tx *sqldb.Tx) (err error) {
-		list, err = sqldb.All(tx, `SELECT `+clientColumns+` FROM clients c WHERE state <> 'deleted'
-			OR EXISTS (SELECT 1 FROM keys WHERE client_id = c.id AND state <> 'deleted') ORDER BY name, id`, nil, scanClient)
+		list, err = sqldb.All(tx, `SELECT `+clientColumns+` FROM clients c WHERE c.state <> 'deleted'
+			OR EXISTS (SELECT 1 FROM keys WHERE client_id = c.id AND state <> 'deleted') ORDER BY c.name, c.id`, nil, scanClient)
 		return err
 	})
 	for _, c := range list {

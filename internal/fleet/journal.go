@@ -57,6 +57,12 @@ func (f *Fleet) settle(ctx context.Context, c Client, tell Progress) error {
 			break
 		}
 	}
+	if err == nil {
+		err = f.write(ctx, w, func(tx *sqldb.Tx) error {
+			_, err := tx.Exec(`UPDATE clients SET ready_at = $1 WHERE id = $2 AND ready_at IS NULL`, tx.Now.UnixMicro(), w.ID)
+			return err
+		})
+	}
 	return errors.Join(err, f.release(context.WithoutCancel(ctx), w))
 }
 

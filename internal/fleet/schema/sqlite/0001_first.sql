@@ -11,7 +11,8 @@ CREATE TABLE clients (
     state      TEXT NOT NULL CHECK (state IN ('active', 'suspended', 'deleted')),
     key_number INTEGER NOT NULL DEFAULT 1,        -- the key that is wanted; rotating raises it
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL
+    updated_at INTEGER NOT NULL,
+    ready_at   INTEGER                            -- when all its steps were done for the first time
 ) STRICT;
 
 -- Every key that was ever made for a client or adopted.
