@@ -4,8 +4,6 @@ import (
 	"embed"
 	"regexp"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // answerFiles are the canned answers, <language>-<topic>.md. "{topic}" stands for what was asked about.
@@ -19,8 +17,9 @@ type topic struct{ name, words string }
 // topics are tried in this order; "any" is the answer to everything else.
 func topics() []topic {
 	return []topic{
-		{"hello", `^\s*(hi|hello|hey|good (morning|afternoon|evening)|czesc|hej|dzien dobry|witaj|witam)\b[^.?]{0,24}[.!?]?\s*$`},
+		{"hello", `^\s*(what can you do|who are you|co potrafisz|co umiesz|kim jestes)\W*$|^\s*(hi|hello|hey|good (morning|afternoon|evening)|czesc|hej|dzien dobry|witaj|witam)\b[^.?]{0,24}[.!?]?\s*$`},
 		{"thanks", `^\s*(thanks|thank you|great|perfect|dziekuj\w*|dzieki|super|swietnie)\b[^?]{0,30}$`},
+		{"translate", `\b(translat\w*|przetlumacz\w*|tlumacz\w*)\b`},
 		{"sql", `\b(sql|query|queries|database|postgres\w*|baz\w* danych|zapytani\w* sql)\b`},
 		{"excel", `\b(excel\w*|spreadsheet|vlookup|pivot|arkusz\w*|formul\w* w)\b`},
 		{"code", `\b(in go|golang|goroutine|worker|code|python|javascript|typescript|function|bug|script|kod|kodu|funkcj\w*|skrypt\w*|blad w)\b`},
@@ -33,20 +32,40 @@ func topics() []topic {
 	}
 }
 
+// pasted is how long a text is, in bytes, that is there to be read and not a question.
+const pasted = 1200
+
+// topicOf is the name of the topic of a prompt: of topics, "sum" for arithmetic, "any" for everything else.
+func topicOf(prompt string) string {
+	if sum(prompt) != "" {
+		return "sum"
+	}
+	asked := plain(prompt)
+	if len(asked) > pasted { // what is wanted of a long text stands before or after it
+		asked = asked[:pasted/4] + "\n" + asked[len(asked)-pasted/4:]
+	}
+	for _, topic := range topics() {
+		if regexp.MustCompile(topic.words).MatchString(asked) {
+			return topic.name
+		}
+	}
+	if len(prompt) > pasted {
+		return "summary"
+	}
+	return "any"
+}
+
 // canned is the answer to a prompt, in its language.
 func canned(prompt string) string {
-	name := "any"
-	for _, topic := range topics() {
-		if regexp.MustCompile(topic.words).MatchString(plain(prompt)) {
-			name = topic.name
-			break
-		}
+	name := topicOf(prompt)
+	if name == "sum" {
+		return sum(prompt)
 	}
 	text, err := answerFiles.ReadFile("answers/" + language(prompt) + "-" + name + ".md")
 	if err != nil {
 		panic("sim: " + err.Error()) // a file of the binary is missing
 	}
-	return strings.ReplaceAll(strings.TrimSpace(string(text)), "{topic}", subject(prompt))
+	return strings.ReplaceAll(strings.TrimSpace(string(text)), "{topic}", title(prompt))
 }
 
 // plain is a text in lower case and without the marks of Polish letters, which patterns take for the ends of words.
@@ -66,30 +85,4 @@ func language(text string) string {
 		return "pl"
 	}
 	return "en"
-}
-
-// title makes a few words out of the user's text.
-func title(text string) string {
-	if at := strings.Index(text, "[[sim:"); at >= 0 {
-		text = text[:at] // a directive the front end cut in two
-	}
-	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n\n") // what follows is an answer, or more of the same
-	text = regexp.MustCompile(`(?i)^\s*(user|użytkownik)\s*:\s*`).ReplaceAllString(text, "")
-	joined := subject(text)
-	first, size := utf8.DecodeRuneInString(joined)
-	return string(unicode.ToUpper(first)) + joined[size:]
-}
-
-// subject is what a text is about: its first words, without those that only ask.
-func subject(text string) string {
-	asking := regexp.MustCompile(`(?i)^\s*((please|could you|can you|would you|i need|help me|write|give me|show me|explain|how (do|can|should|would) (i|we|you)|how to|what (is|are)|proszę|czy możesz|czy mógłbyś|napisz|pokaż|podaj|wyjaśnij|jak|co to (jest|są))\s+)*(me|mi|us|nam|a|an|the)?\s*\b`)
-	words := regexp.MustCompile(`[\p{L}\p{N}'’-]+`).FindAllString(asking.ReplaceAllString(text, ""), 5)
-	small := regexp.MustCompile(`(?i)^(a|an|the|in|on|of|for|and|to|with|w|we|na|do|z|ze|i|o|dla|od|po|by)$`)
-	for len(words) > 1 && small.MatchString(words[len(words)-1]) {
-		words = words[:len(words)-1]
-	}
-	if len(words) == 0 {
-		return "a new topic"
-	}
-	return strings.Join(words, " ")
 }

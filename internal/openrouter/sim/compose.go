@@ -18,9 +18,13 @@ type pace struct {
 
 // prompt is what is read from the messages before it is known who answers.
 type prompt struct {
-	text  string // the last user message, without its directive
+	text  string // the last user message, without its directive; the question, when its answer is to be continued
 	title bool   // the front end wants a name for the chat
 	asks  bool   // the last message is the user's
+
+	continues bool      // an answer that was cut is wanted to its end
+	written   string    // what there is of it
+	steered   Directive // that of its question
 }
 
 // read counts the messages and takes the directive out of the last one.
@@ -39,7 +43,14 @@ func (g *generation) read(messages []message) (prompt, error) {
 	text, d, err := splitDirective(last)
 	p := prompt{text: text, title: isTitleRequest(system), asks: len(messages) > 0 && messages[len(messages)-1].Role == "user"}
 	if p.title {
+		if err != nil { // the front end cut the directive in two
+			p.text = last
+		}
 		d, err = Directive{}, nil
+	}
+	if question, written, ok := continued(messages); ok && !p.title && err == nil {
+		p.continues, p.written = true, written
+		p.text, p.steered, err = splitDirective(question)
 	}
 	if err == nil {
 		g.fault, err = faultNamed(d.Fault)
@@ -68,10 +79,10 @@ func (s *Server) compose(g *generation, p prompt, request chatRequest, limit int
 	g.rates = g.model.rates(g.promptTokens)
 	g.hideReasoning = request.hidesReasoning()
 	answer := plan{draw: s.draw(g.model.id + "\n" + p.text)}
-	answer.reasoning = g.thoughts(request)
+	answer.reasoning = g.thoughts(g.directive, request)
 	answer.calls = g.callsFor(p, request)
 	if len(answer.calls) == 0 || g.directive.Answer != "" {
-		answer.text = pieces(g.wording(p, request, len(answer.reasoning), answer.draw))
+		answer.text = pieces(g.wording(p, request, len(answer.reasoning)))
 	}
 	if g.model.makes == "image" && (request.Modalities == nil || slices.Contains(request.Modalities, "image")) {
 		answer.images = 1
@@ -80,12 +91,21 @@ func (s *Server) compose(g *generation, p prompt, request chatRequest, limit int
 	g.pace = s.paceOf(g.directive, answer.draw)
 }
 
-// wording is the text of the answer.
-func (g *generation) wording(p prompt, request chatRequest, reasoning int, draw uint64) string {
-	d, format := g.directive, request.ResponseFormat
-	switch {
+// wording is the text of the answer. A continuation is the rest of what the question was answered with.
+func (g *generation) wording(p prompt, request chatRequest, reasoning int) string {
+	switch d := g.directive; {
 	case p.title:
 		return title(p.text)
+	case p.continues && d.Answer == "" && d.Tokens == nil:
+		return rest(p.written, answerTo(p.text, p.steered, request, len(g.thoughts(p.steered, request))))
+	}
+	return answerTo(p.text, g.directive, request, reasoning)
+}
+
+// answerTo is the whole answer to a question, after so many tokens of reasoning.
+func answerTo(question string, d Directive, request chatRequest, reasoning int) string {
+	format := request.ResponseFormat
+	switch {
 	case d.Answer != "":
 		return d.Answer
 	case d.Tokens != nil:
@@ -93,15 +113,15 @@ func (g *generation) wording(p prompt, request chatRequest, reasoning int, draw 
 	case format != nil && format.Type == "json_schema":
 		return sample(format.Schema.Schema)
 	case format != nil && format.Type == "json_object":
-		return `{"answer":` + string(marshal(strings.Join(strings.Fields(p.text), " "))) + `}`
+		return `{"answer":` + string(marshal(strings.Join(strings.Fields(question), " "))) + `}`
 	}
-	return canned(p.text)
+	return canned(question)
 }
 
 // thoughts are what the model thinks before it answers, when it can and is asked to.
-func (g *generation) thoughts(request chatRequest) []string {
-	if g.directive.Reasoning != "" {
-		return pieces(g.directive.Reasoning)
+func (g *generation) thoughts(d Directive, request chatRequest) []string {
+	if d.Reasoning != "" {
+		return pieces(d.Reasoning)
 	}
 	if tokens := request.effort(); tokens > 0 && g.model.reasons {
 		return pieces(strings.Repeat("hmm, ", tokens))[:tokens]
@@ -118,7 +138,7 @@ func (g *generation) callsFor(p prompt, request chatRequest) []toolCall {
 		calls = append(calls, toolCall{name: call.Name, arguments: pieces(compact(call.Arguments))})
 	}
 	function := request.function()
-	if calls == nil && function != nil && p.asks && !p.title && d.Answer == "" && d.Tokens == nil {
+	if calls == nil && function != nil && p.asks && !p.title && !p.continues && d.Answer == "" && d.Tokens == nil {
 		calls = append(calls, toolCall{name: function.Function.Name, arguments: pieces(sample(function.Function.Parameters))})
 	}
 	return calls

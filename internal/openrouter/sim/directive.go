@@ -15,7 +15,8 @@ import (
 //
 //	Tell me a story. [[sim: {"tokens": 200, "delay_ms": 5, "fault": "drop_mid"}]]
 //
-// A request for a chat title ignores it, because the title is asked for with the same text. An unreadable directive is
+// A request for a chat title ignores it, because the title is asked for with the same text. A request to continue an
+// answer gets the rest of the text that the directive of the question asked for, and nothing else of it. An unreadable directive is
 // answered with 400, so that a typing error in a test is loud.
 type Directive struct {
 	// Tokens is the completion tokens; without Answer the text is "t1 t2 t3 …", so that loss and repetition show.

@@ -321,7 +321,7 @@ func TestAnswers(t *testing.T) {
 		"Podsumuj tę rozmowę":                "**Jednym zdaniem:**",
 		"How does VLOOKUP work in Excel?":    "XLOOKUP",
 		"Three names for a warm hat, ideas":  "With a smile",
-		"How do I renew a passport?":         "take **renew a passport** apart",
+		"How do I renew a passport?":         "“**Renew a passport**”",
 		"Cześć!":                             "Dzień dobry!",
 		"Dziękuję":                           "Proszę bardzo.",
 		"Gdzie jest najlepsza herbata?":      "„**Gdzie jest najlepsza herbata**”",
@@ -339,8 +339,10 @@ func TestAnswers(t *testing.T) {
 	}
 	body := `{"model":"openai/gpt-5-mini","messages":[{"role":"system","content":"Write a short title for this chat."},
 		{"role":"user","content":"how do I renew a passport in Poland? [[sim: {\"fault\":\"status:500\"}]]"}]}`
-	if got := r.chat(body); got.text != "Renew a passport in Poland" {
-		t.Errorf("title %q", got.text)
+	for _, body := range []string{body, strings.Replace(body, `500\"}]]`, "", 1)} { // whole, and cut by the front end
+		if got := r.chat(body); got.text != "Renew a passport in Poland" {
+			t.Errorf("title %q", got.text)
+		}
 	}
 }
 
