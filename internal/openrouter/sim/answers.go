@@ -17,8 +17,8 @@ type topic struct{ name, words string }
 // topics are tried in this order; "any" is the answer to everything else.
 func topics() []topic {
 	return []topic{
-		{"hello", `^\s*(what can you do|who are you|co potrafisz|co umiesz|kim jestes)\W*$|^\s*(hi|hello|hey|good (morning|afternoon|evening)|czesc|hej|dzien dobry|witaj|witam)\b[^.?]{0,24}[.!?]?\s*$`},
-		{"thanks", `^\s*(thanks|thank you|great|perfect|dziekuj\w*|dzieki|super|swietnie)\b[^?]{0,30}$`},
+		{"hello", `^\s*(what can you do|(who|what|which model|what model) are you|test|co potrafisz|co umiesz|kim jestes)\W*$|^\s*(hi|hello|hey|good (morning|afternoon|evening)|czesc|hej|dzien dobry|witaj|witam)\b[^.?]{0,24}[.!?]?\s*$`},
+		{"thanks", `^\s*(ok|okay)\W*$|^\s*(thanks|thank you|great|perfect|dziekuj\w*|dzieki|super|swietnie)\b[^?]{0,30}$`},
 		{"translate", `\b(translat\w*|przetlumacz\w*|tlumacz\w*)\b`},
 		{"sql", `\b(sql|query|queries|database|postgres\w*|baz\w* danych|zapytani\w* sql)\b`},
 		{"excel", `\b(excel\w*|spreadsheet|vlookup|pivot|arkusz\w*|formul\w* w)\b`},
@@ -28,7 +28,7 @@ func topics() []topic {
 		{"mail", `\b(e-?mail|mail|letter|reply|message to|answer to|newsletter|mail\w*|list do|odpowiedz\w*|wiadomos\w*|podziek\w*|pismo)\b`},
 		{"summary", `\b(summar\w*|minutes|shorten|key points|tl;?dr|stresc|streszcz\w*|podsum\w*|skroc|notatk\w*)\b`},
 		{"ideas", `\b(ideas?|brainstorm|names? for|slogan|suggest\w*|inspir\w*|pomysl\w*|zapropon\w*|nazw\w* dla|hasl\w*)\b`},
-		{"plan", `\b(plan\w*|roadmap|schedule|meeting|checklist|launch|agenda|harmonogram\w*|spotkani\w*|list\w kontroln\w*|szkoleni\w*)\b`},
+		{"plan", `\b((za)?plan\w*|roadmap|schedule|meeting|checklist|launch|agenda|harmonogram\w*|spotkani\w*|list\w kontroln\w*|szkoleni\w*)\b`},
 	}
 }
 
