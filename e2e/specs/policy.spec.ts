@@ -42,7 +42,7 @@ test('by keys alone: a condition is switched on, saved, and on the wire of the n
   await expect(card.status).toContainText('models can be used')
   await tabTo(page.getByRole('radio', { name: 'Anywhere' }))
   await page.keyboard.press('ArrowRight')
-  await expect(card.status).toHaveText('Choose at least one.')
+  await expect(card.status).toHaveText('Not saved yet. Choose at least one.')
   await tabTo(page.getByRole('checkbox', { name: 'European Economic Area' }))
   await page.keyboard.press('Space')
   await expect(card.status).toContainText('providers are allowed')
@@ -71,6 +71,40 @@ test('what nobody satisfies is refused before it is saved, and Discard takes it 
   await chat.send(ask('Still', { answer: 'Yes.' }))
   await chat.answer.finishedAs('Yes.')
   expect((await sim.lastProvider()).only).toBeUndefined()
+})
+
+test('what is not saved says so from the first change, and is not lost in silence', async ({ chat }) => {
+  const { page } = chat
+  const card = new PolicyCard(page)
+  await card.open()
+  await page.getByRole('radio', { name: 'Chosen places' }).click()
+  await expect(card.status).toHaveText('Not saved yet. Choose at least one.')
+  await expect(card.saveButton).toBeDisabled()
+
+  const leave = page.getByRole('dialog', { name: 'Leave without saving' })
+  await page.getByRole('link', { name: 'Users' }).click()
+  await leave.getByRole('button', { name: 'Cancel' }).click()
+  await expect(card.status).toContainText('Not saved yet.')
+  await page.keyboard.press('Control+Shift+O')
+  await expect(leave).toBeVisible()
+  await page.keyboard.press('Escape')
+  await expect(leave).toBeHidden()
+
+  let asked = 0
+  page.on('dialog', (dialog) => {
+    asked += dialog.type() === 'beforeunload' ? 1 : 0
+    void dialog.dismiss()
+  })
+  await page.evaluate(() => location.reload())
+  await expect.poll(() => asked).toBe(1)
+  await expect(card.status).toContainText('Not saved yet.')
+
+  await page.getByRole('link', { name: 'Users' }).click()
+  await leave.getByRole('button', { name: 'Leave' }).click()
+  await expect(page.getByRole('heading', { name: 'Users', level: 1 })).toBeVisible()
+  await page.getByRole('link', { name: 'Connections' }).click()
+  await expect(card.noTraining).toBeVisible()
+  await expect(card.saveButton).toHaveCount(0)
 })
 
 test('a user reads it in plain words, in both languages, and sees no model that is ruled out', async ({

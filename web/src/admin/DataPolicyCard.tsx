@@ -1,14 +1,16 @@
 import { Plural, Trans, useLingui } from '@lingui/react/macro'
 import { IconCircleCheck, IconSearch } from '@tabler/icons-react'
 import { keepPreviousData, useMutation, useQuery } from '@tanstack/react-query'
-import { useState } from 'react'
+import { useEffect, useState } from 'react'
 import { ApiError, post, put } from '../api/client'
 import { modelsQuery, policyQuery, providersQuery, queryClient } from '../api/queries'
 import type { DataPolicy, PolicyEffect, PolicyFields, Provider } from '../api/types'
 import { Button, Glyph } from '../ui/Button'
 import { Check, Switch } from '../ui/Check'
+import { Confirm } from '../ui/Dialog'
 import { useErrorText } from '../ui/errors'
 import { Segmented } from '../ui/Field'
+import { useUnsaved } from '../ui/leave'
 import { Note } from '../ui/Note'
 import { EEA, eeaCountries, useRegionName } from '../ui/regions'
 
@@ -30,6 +32,9 @@ const meant = (d: Draft): PolicyFields => ({
   regions: d.everywhere ? [] : [...d.regions].sort(),
   providers: d.everybody ? [] : [...d.providers].sort(),
 })
+
+/** What was not saved when the page was left by the browser's Back, which cannot be held back. */
+const draftKey = ['data-policy', 'draft']
 
 const toggled = (list: string[], item: string, on: boolean) => (on ? [...list, item] : list.filter((x) => x !== item))
 
@@ -139,11 +144,20 @@ function PolicyForm({ policy }: { policy: DataPolicy }) {
   const { t } = useLingui()
   const errorText = useErrorText()
   const providers = useQuery(providersQuery)
-  const [draft, setDraft] = useState(() => draftOf(policy))
+  const [draft, setDraft] = useState(() => queryClient.getQueryData<Draft>(draftKey) ?? draftOf(policy))
   const fields = meant(draft)
   const incomplete =
     (!draft.everywhere && draft.regions.length === 0) || (!draft.everybody && draft.providers.length === 0)
-  const changed = JSON.stringify(fields) !== JSON.stringify(meant(draftOf(policy)))
+  const saved = draftOf(policy)
+  const changed =
+    draft.everywhere !== saved.everywhere ||
+    draft.everybody !== saved.everybody ||
+    JSON.stringify(fields) !== JSON.stringify(meant(saved))
+  const leaving = useUnsaved(changed)
+  useEffect(() => {
+    if (changed) queryClient.setQueryData(draftKey, draft)
+    else queryClient.removeQueries({ queryKey: draftKey })
+  }, [changed, draft])
   const save = useMutation({
     mutationFn: () => put<{ policy: DataPolicy; effect: PolicyEffect }>('/data-policy', fields),
     onSuccess: async (reply) => {
@@ -244,7 +258,7 @@ function PolicyForm({ policy }: { policy: DataPolicy }) {
       </div>
       {listsNeeded && providers.error && <Note tone="bad">{errorText(providers.error)}</Note>}
       {(save.error || refused) && <Note tone="bad">{save.error ? errorText(save.error) : refused}</Note>}
-      <div className="row policy-foot">
+      <div className={changed ? 'row policy-foot changed' : 'row policy-foot'}>
         <div role="status" className="sm t2 tn space">
           {save.data && !changed ? (
             <span className="row saved">
@@ -253,10 +267,19 @@ function PolicyForm({ policy }: { policy: DataPolicy }) {
                 <Trans>Saved. It applies from the next message on.</Trans> <Effect effect={save.data.effect} />
               </span>
             </span>
-          ) : incomplete ? (
-            <Trans>Choose at least one.</Trans>
           ) : (
-            changed && !refused && effect.data && <Effect effect={effect.data} />
+            changed && (
+              <>
+                <b className="strong">
+                  <Trans>Not saved yet.</Trans>
+                </b>{' '}
+                {incomplete ? (
+                  <Trans>Choose at least one.</Trans>
+                ) : (
+                  !refused && effect.data && <Effect effect={effect.data} />
+                )}
+              </>
+            )
           )}
         </div>
         {changed && (
@@ -270,6 +293,19 @@ function PolicyForm({ policy }: { policy: DataPolicy }) {
           </>
         )}
       </div>
+      <Confirm
+        title={t`Leave without saving`}
+        verb={t`Leave`}
+        danger
+        open={leaving.asking}
+        onConfirm={() => {
+          queryClient.removeQueries({ queryKey: draftKey })
+          leaving.go()
+        }}
+        onClose={leaving.stay}
+      >
+        <Trans>The data policy is changed and not saved. What you changed is lost.</Trans>
+      </Confirm>
     </form>
   )
 }

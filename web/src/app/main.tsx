@@ -16,10 +16,12 @@ import { I18nProvider } from '@lingui/react'
 import { MantineProvider } from '@mantine/core'
 import { QueryClientProvider } from '@tanstack/react-query'
 import { createRoot } from 'react-dom/client'
+import { Router } from 'wouter'
 import { whenUnauthenticated } from '../api/client'
 import { instanceQuery, meQuery, queryClient } from '../api/queries'
 import { prefetchHome } from '../api/session'
 import { activate, i18n, pickLocale, preloadCatalogue } from '../ui/i18n'
+import { leave } from '../ui/leave'
 import { Toasts } from '../ui/Toasts'
 import { schemeManager, theme } from '../ui/theme'
 import { Pages, prefetchPage } from './router'
@@ -51,7 +53,9 @@ async function start(): Promise<void> {
           defaultColorScheme="auto"
           colorSchemeManager={schemeManager}
         >
-          <Pages />
+          <Router aroundNav={(navigate, to, options) => leave(to, () => navigate(to, options))}>
+            <Pages />
+          </Router>
           <Toasts />
         </MantineProvider>
       </QueryClientProvider>

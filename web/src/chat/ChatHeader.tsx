@@ -1,8 +1,8 @@
 import { useLingui } from '@lingui/react/macro'
 import { IconEdit, IconLayoutSidebar, IconMenu2 } from '@tabler/icons-react'
 import type { ReactNode } from 'react'
-import { navigate } from 'wouter/use-browser-location'
 import { IconButton } from '../ui/Button'
+import { navigate } from '../ui/leave'
 import { useSidebar } from '../ui/sidebar'
 
 /** The bar above a chat. */

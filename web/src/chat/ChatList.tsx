@@ -4,7 +4,7 @@ import { IconDots, IconEdit, IconPencil, IconSearch, IconTrash } from '@tabler/i
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { type ReactNode, useEffect, useRef, useState } from 'react'
 import { Link, useLocation } from 'wouter'
-import { navigate } from 'wouter/use-browser-location'
+import { navigate } from '../ui/leave'
 import './chat.css'
 import './lists.css'
 import { chatsQuery } from '../api/queries'

@@ -2,11 +2,11 @@ import { Trans, useLingui } from '@lingui/react/macro'
 import { IconEdit, IconSearch, IconSettings } from '@tabler/icons-react'
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { type KeyboardEvent, useEffect, useId, useMemo, useState } from 'react'
-import { navigate } from 'wouter/use-browser-location'
 import { chatsQuery, meQuery } from '../api/queries'
 import { Glyph, type Icon } from '../ui/Button'
 import { Dialog } from '../ui/Dialog'
 import { useFormat } from '../ui/format'
+import { navigate } from '../ui/leave'
 
 interface Choice {
   href: string

@@ -1,6 +1,7 @@
 import { useLingui } from '@lingui/react/macro'
 import { IconMenu2 } from '@tabler/icons-react'
 import type { ReactNode } from 'react'
+import { useLocation } from 'wouter'
 import { IconButton } from '../ui/Button'
 import { useSidebar } from '../ui/sidebar'
 import { usePageName } from './SettingsNav'
@@ -10,6 +11,7 @@ export function SettingsPage({ children }: { children: ReactNode }) {
   const { t } = useLingui()
   const sidebar = useSidebar()
   const name = usePageName()
+  const [path] = useLocation()
   return (
     <>
       <header className="top line mobile-top">
@@ -19,7 +21,10 @@ export function SettingsPage({ children }: { children: ReactNode }) {
           {name}
         </b>
       </header>
-      <div className="page">{children}</div>
+      {/* A frame of its own for each page, so that every page begins at its top. */}
+      <div className="page" key={path}>
+        {children}
+      </div>
     </>
   )
 }
