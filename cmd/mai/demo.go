@@ -66,7 +66,7 @@ func runDemo(cmd *cobra.Command, config Config, empty bool, days int) (err error
 	if config.sourceOf("LOG_LEVEL") == fromDefault {
 		config.LogLevel = slog.LevelWarn // a person reads along
 	}
-	if config.sourceOf("WEBUI_NAME") == fromDefault {
+	if !empty && config.sourceOf("WEBUI_NAME") == fromDefault {
 		config.Name = demo.Company
 	}
 	openrouter, err := simulate(cmd.Context(), config.DataDir)

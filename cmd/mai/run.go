@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	_ "golang.org/x/crypto/x509roots/fallback" // root certificates for images that have none
@@ -15,6 +16,7 @@ import (
 	"mai/internal/account"
 	"mai/internal/chat"
 	"mai/internal/demo"
+	"mai/internal/fault"
 	"mai/internal/ledger"
 	"mai/internal/meter"
 	"mai/internal/money"
@@ -126,6 +128,9 @@ const readersTime = 2 * time.Second
 // listen serves requests until ctx ends, drains, and returns when no request is being answered any more.
 func listen(ctx context.Context, config Config, log *slog.Logger, handler http.Handler, drain func(context.Context), started func(net.Addr)) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", config.Addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fault.Wrap(fault.Conflict, err, "Another program already listens on %s. Stop it, or choose another port: --addr 127.0.0.1:0 takes a free one, PORT=8081 that one.", config.Addr)
+	}
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", config.Addr, err)
 	}

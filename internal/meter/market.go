@@ -79,7 +79,7 @@ func (k *market) find(ctx context.Context, conn Connection, id string) (openrout
 	}
 	model, ok := list.byID[id]
 	if !ok {
-		return openrouter.Model{}, fault.New(fault.Invalid, "There is no model %q. Choose one from the list.", id)
+		return openrouter.Model{}, fault.New(fault.Invalid, "There is no model %q. Choose one from the list; programs find it at GET /v1/models.", id)
 	}
 	return model, nil
 }

@@ -46,7 +46,7 @@ func TestPolish(t *testing.T) {
 		{fault.Say(models, 318), "Klucz działa. 318 modeli."},
 		{fault.Say(budget, "November", "1 December"), "Budżet firmy na listopad jest wyczerpany. Odnowi się 1 grudnia o 00:00 UTC."},
 		{fault.Say(tooMuch, "0.25", "0.0184", "May", "12"), "To żądanie może kosztować do 0,25\u00a0USD, a z budżetu firmy na maj zostało 0,0184\u00a0USD, bo trwające żądania rezerwują 12\u00a0USD. Poczekaj na nie albo poproś o mniej tokenów."},
-		{fault.Say("There is no model %q. Choose one from the list.", `a"b`), `Nie ma modelu "a\"b". Wybierz model z listy.`},
+		{fault.Say("There is no model %q. Choose one from the list; programs find it at GET /v1/models.", `a"b`), `Nie ma modelu "a\"b". Wybierz model z listy; programy znajdą ją pod GET /v1/models.`},
 		{fault.Sentence{Text: "From an earlier version."}, "From an earlier version."},
 	} {
 		if got := webapp.Polish.Say(c.said); got != c.want {

@@ -1,8 +1,8 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { useMutation, useQuery } from '@tanstack/react-query'
-import { useState } from 'react'
+import { type ReactNode, useState } from 'react'
 import { del, post } from '../api/client'
-import { apiKeyQuery, queryClient } from '../api/queries'
+import { apiKeyQuery, modelsQuery, queryClient } from '../api/queries'
 import { Button } from '../ui/Button'
 import { CopyButton } from '../ui/CopyButton'
 import { Confirm } from '../ui/Dialog'
@@ -12,6 +12,58 @@ import { useFormat } from '../ui/format'
 import { CardSkeleton, LoadError } from '../ui/Load'
 import { Note } from '../ui/Note'
 import { usePageTitle } from '../ui/title'
+
+/** A command that can be copied as it is, in words and on a button. */
+function Command({ title, text, copy }: { title: ReactNode; text: string; copy: string }) {
+  return (
+    <div className="field">
+      <div className="row">
+        <span className="field-label space">{title}</span>
+        <CopyButton text={text} label={copy} />
+      </div>
+      {/* It scrolls sideways, and so has to be reached by keys. */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: see above */}
+      <pre className="command mono" tabIndex={0}>
+        {text}
+      </pre>
+    </div>
+  )
+}
+
+/** How to call the workspace from a terminal. */
+function Examples({ base }: { base: string }) {
+  const { t } = useLingui()
+  const { data: models } = useQuery(modelsQuery)
+  const model = models?.find((m) => m.prompt_price !== null && m.completion_price !== null && !m.refused)?.id
+  const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello' }] })
+  const key = '  -H "Authorization: Bearer $MAI_KEY"'
+  return (
+    <section className="card panel stack">
+      <div>
+        <h2>
+          <Trans>Try it in a terminal</Trans>
+        </h2>
+        <p className="sm t2" style={{ marginTop: 4 }}>
+          <Trans>
+            Put your key into the variable MAI_KEY first: <code className="mono">export MAI_KEY=sk-…</code>
+          </Trans>
+        </p>
+      </div>
+      {model && (
+        <Command
+          title={<Trans>Ask a model</Trans>}
+          copy={t`Copy the command that asks a model`}
+          text={`curl ${base}/chat/completions \\\n${key} \\\n  -H "Content-Type: application/json" \\\n  -d '${body}'`}
+        />
+      )}
+      <Command
+        title={<Trans>List the models</Trans>}
+        copy={t`Copy the command that lists the models`}
+        text={`curl ${base}/models \\\n${key}`}
+      />
+    </section>
+  )
+}
 
 /** The personal key for other programs: made, shown once, revoked. */
 export function ApiKeyPage() {
@@ -49,7 +101,7 @@ export function ApiKeyPage() {
             <Trans>API key</Trans>
           </h1>
           <p>
-            <Trans>For editors, scripts and any program that speaks to OpenAI. What it uses counts as yours.</Trans>
+            <Trans>For editors, scripts and any OpenAI-compatible program. What it uses counts as yours.</Trans>
           </p>
         </div>
       </div>
@@ -121,6 +173,7 @@ export function ApiKeyPage() {
           </div>
         </section>
       )}
+      {info && <Examples base={base} />}
       <Confirm
         title={t`Revoke key`}
         verb={t`Revoke`}

@@ -39,7 +39,7 @@ function Steps() {
               <Trans>Connect OpenRouter</Trans>
             </div>
             <div className="sm t2">
-              <Trans>Paste a key and verify it. Your provider may have done this.</Trans>
+              <Trans>Paste a key and verify it. Whoever runs this server for you may have done this.</Trans>
             </div>
           </div>
         </li>
@@ -67,7 +67,10 @@ function Steps() {
         </li>
       </ol>
       <p className="sm t2 promise">
-        <Trans>Chats stay on this server. Your provider sees spend and health, never a prompt or an answer.</Trans>
+        <Trans>
+          Chats are stored on this server. To be answered, a message goes to OpenRouter and a provider of the model.
+          Whoever runs this server for you is told spend and health, never a prompt or an answer.
+        </Trans>
       </p>
     </aside>
   )
@@ -148,7 +151,7 @@ export function SetupPage() {
             value={form.token}
             onChange={set('token')}
             error={tried ? problems.token : null}
-            help={t`It is in the link that your provider sent you.`}
+            help={t`It is in the link that you were sent.`}
           />
         )}
         <Field

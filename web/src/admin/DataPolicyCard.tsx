@@ -195,7 +195,7 @@ function PolicyForm({ policy }: { policy: DataPolicy }) {
         <p className="sm t2" style={{ marginTop: 4 }}>
           <Trans>
             What a provider of models must promise to get anything that is written here: chats, their titles, and what
-            is sent with API keys. Every request says so, and OpenRouter routes by it.
+            is sent with an API key. Every request carries these conditions, and OpenRouter routes by them.
           </Trans>
         </p>
       </div>

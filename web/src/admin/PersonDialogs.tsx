@@ -1,5 +1,5 @@
 import { Trans, useLingui } from '@lingui/react/macro'
-import { IconRefresh } from '@tabler/icons-react'
+import { IconCheck, IconCopy, IconRefresh } from '@tabler/icons-react'
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { patch, post } from '../api/client'
@@ -7,6 +7,7 @@ import { queryClient, teamsQuery, usersQuery } from '../api/queries'
 import type { Role, User } from '../api/types'
 import { Button, IconButton } from '../ui/Button'
 import { CopyButton } from '../ui/CopyButton'
+import { copyText } from '../ui/clipboard'
 import { Dialog, FormDialog } from '../ui/Dialog'
 import { useErrorText } from '../ui/errors'
 import { Field, Segmented, SelectField } from '../ui/Field'
@@ -62,6 +63,16 @@ function useShort(password: string, tried: boolean): string | null {
   return tried && password.length < shortestPassword ? t`Use at least ${shortestPassword} characters.` : null
 }
 
+/** Everything the new person needs, as one text to send. */
+function CopyMessage({ text }: { text: string }) {
+  const [copied, setCopied] = useState(false)
+  return (
+    <Button icon={copied ? IconCheck : IconCopy} onClick={async () => setCopied(await copyText(text))}>
+      {copied ? <Trans>Copied</Trans> : <Trans>Copy message</Trans>}
+    </Button>
+  )
+}
+
 export function AddPerson({ open, onClose }: { open: boolean; onClose: () => void }) {
   return open ? <AddPersonForm onClose={onClose} /> : null
 }
@@ -94,6 +105,7 @@ function AddPersonForm({ onClose }: { onClose: () => void }) {
     if (form.name.trim() && /^[^\s@]+@[^\s@]+$/.test(form.email.trim()) && form.password.length >= shortestPassword)
       add.mutate()
   }
+  const address = location.origin
   if (add.data) {
     return (
       <Dialog title={t`Person added`} open onClose={onClose}>
@@ -109,8 +121,12 @@ function AddPersonForm({ onClose }: { onClose: () => void }) {
             readOnly
             value={form.password}
             inside={<CopyButton text={form.password} label={t`Copy password`} />}
+            help={t`It is shown only now. If it is lost, reset it.`}
           />
           <div className="dialog-actions" style={{ marginTop: 4 }}>
+            <CopyMessage
+              text={t`You have an account in our AI workspace.\nAddress: ${address}\nE-mail: ${add.data.email}\nPassword: ${form.password}\nYou can change the password under Settings → Profile.`}
+            />
             <Button look="primary" onClick={onClose}>
               <Trans>Done</Trans>
             </Button>

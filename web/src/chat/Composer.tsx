@@ -156,7 +156,9 @@ export function Composer({ chatId, placeholder, running, refused, loading, foot,
                   {isStopping ? (
                     <Trans>Stopping…</Trans>
                   ) : held ? (
-                    <Trans>Answering · up to {f.money(held)} held</Trans>
+                    <span title={t`Up to ${f.money(held)} is reserved; usually far less is charged.`}>
+                      <Trans>Answering</Trans>
+                    </span>
                   ) : (
                     <Trans>Answering</Trans>
                   )}

@@ -31,7 +31,7 @@ export function AppearancePage() {
           options={[
             { value: 'light', label: t`Light` },
             { value: 'dark', label: t`Dark` },
-            { value: 'auto', label: t`As the system` },
+            { value: 'auto', label: t`Same as system` },
           ]}
         />
       </section>

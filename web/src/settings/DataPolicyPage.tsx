@@ -116,7 +116,7 @@ export function DataPolicyPage() {
       )}
       <section className="card panel">
         <h2>
-          <Trans>The way of a message</Trans>
+          <Trans>Where a message goes</Trans>
         </h2>
         <ol className="way">
           <li>
