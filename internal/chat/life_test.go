@@ -152,6 +152,7 @@ func TestKilled(t *testing.T) {
 	copied := r.copyTo(t)
 	r.must(r.chats.Stop(context.Background(), "ada", run)) // the connection of a dead process is gone too
 	r.done(run)
+	r.settled(d.ChatID, d.ReplyID) // what is charged is known some time after the end
 	copied.interrupted(d, run)
 	copied.mustMatchBillOf(r)
 }
