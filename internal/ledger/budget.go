@@ -51,12 +51,13 @@ func (b *books) allow(tx *sqldb.Tx, period string, hold money.Amount) error {
 	c := b.counters[period]
 	switch {
 	case c.settled >= b.limit[company]:
-		return fault.New(fault.OverBudget, "Your company's budget for %s is used up. It resets on %s, 00:00 UTC.", month, resets)
+		return fault.New(fault.OverBudget, "Your company's budget for %s is used up. It resets on %s, 00:00 UTC. An admin can raise it.", month, resets).
+			ForAdmin("The company's budget for %s is used up. Raise it in Settings → Usage, or wait until it resets on %s, 00:00 UTC.", month, resets)
 	case c.held > 0:
-		return fault.New(fault.OverBudget, "This request could cost up to $%s, and $%s of your company's budget for %s is left while $%s is held by running requests. Wait for them, or ask for fewer tokens.",
+		return fault.New(fault.OverBudget, "This request could cost up to $%s, and $%s of your company's budget for %s is left while $%s is held by open requests. Wait for them or choose a cheaper model; with an API key, lower max_tokens.",
 			hold, room, month, c.held)
 	}
-	return fault.New(fault.OverBudget, "This request could cost up to $%s, and $%s of your company's budget for %s is left. Ask for fewer tokens or choose a cheaper model; the budget resets on %s, 00:00 UTC.",
+	return fault.New(fault.OverBudget, "This request could cost up to $%s, and $%s of your company's budget for %s is left. Choose a cheaper model, with an API key lower max_tokens, or have an admin raise the budget; it resets on %s, 00:00 UTC.",
 		hold, room, month, resets)
 }
 

@@ -78,13 +78,13 @@ func TestRefusalsSayWhy(t *testing.T) {
 	t.Parallel()
 	r := start(t)
 	r.budget(usd("10"))
-	if err := r.try(usd("11.5")); !contains(err, "$11.5", "$10 of", "resets on 1 December", "fewer tokens") {
+	if err := r.try(usd("11.5")); !contains(err, "$11.5", "$10 of", "resets on 1 December", "max_tokens") {
 		t.Errorf("too large: %v", err)
 	}
 	if err := r.try(usd("6")); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.try(usd("5")); !contains(err, "$4 of", "$6 is held by running requests") {
+	if err := r.try(usd("5")); !contains(err, "$4 of", "$6 is held by open requests") {
 		t.Errorf("held by others: %v", err)
 	}
 	r.reopen()

@@ -50,7 +50,7 @@ func TestExplicitLengthIsKept(t *testing.T) {
 	r := start(t, settings{})
 	r.budget(usd("0.01"))
 	for _, field := range []string{"max_tokens", "max_completion_tokens"} {
-		if _, err := r.tryAsk(map[string]string{field: `8000`}); !fault.Is(err, fault.OverBudget) || !strings.Contains(fault.Message(err), "fewer tokens") {
+		if _, err := r.tryAsk(map[string]string{field: `8000`}); !fault.Is(err, fault.OverBudget) || !strings.Contains(fault.Message(err), "max_tokens") {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
