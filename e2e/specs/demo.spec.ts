@@ -71,7 +71,7 @@ test('an admin sees a company at work: chats, people in teams, usage that adds u
   }
 })
 
-test('an employee sees their own chats, and gets an answer', async ({ page }) => {
+test('an employee sees their own chats and usage, and gets an answer', async ({ page }) => {
   await page.goto('/')
   await page.getByRole('button', { name: 'Sign in as Tomasz Wójcik, an employee' }).click()
   const chat = new ChatPage(page)
@@ -82,5 +82,9 @@ test('an employee sees their own chats, and gets an answer', async ({ page }) =>
   await chat.send('Jak podziękować klientowi za zamówienie?')
   await expect(chat.answer.charge).toBeVisible({ timeout: 15_000 })
   await page.goto('/settings/usage')
+  await expect(section(page, 'Last requests').getByRole('row').nth(1)).toBeVisible()
+  await expect(page.getByText('By user')).toHaveCount(0)
+  await expect(page.getByText('Marek Zieliński')).toHaveCount(0)
+  await page.goto('/settings/users')
   await expect(page).toHaveURL(/\/settings\/profile$/)
 })

@@ -68,9 +68,10 @@ func (l *Ledger) Intents(ctx context.Context, after string, limit int) ([]Intent
 	return l.list(ctx, `WHERE i.id > $1 GROUP BY i.id ORDER BY i.id LIMIT $2`, after, limit)
 }
 
-// Latest returns the newest intents of a UTC month, newest first.
-func (l *Ledger) Latest(ctx context.Context, period string, limit int) ([]Intent, error) {
-	return l.list(ctx, `WHERE i.period = $1 GROUP BY i.id ORDER BY i.sent_at DESC, i.id DESC LIMIT $2`, period, limit)
+// Latest returns the newest intents of a UTC month, newest first: those of one user, or with "" those of everybody.
+func (l *Ledger) Latest(ctx context.Context, period, userID string, limit int) ([]Intent, error) {
+	return l.list(ctx, `WHERE i.period = $1 AND ($2 = '' OR i.user_id = $2) GROUP BY i.id ORDER BY i.sent_at DESC, i.id DESC LIMIT $3`,
+		period, userID, limit)
 }
 
 // Due returns pending intents whose time to ask again has come.
@@ -178,15 +179,16 @@ type Total struct {
 	Charge                money.Amount
 }
 
-// Totals sums a UTC month by user, team, model and day. Every other sum of the month is a sum of these.
-func (l *Ledger) Totals(ctx context.Context, period string) (list []Total, err error) {
+// Totals sums a UTC month by user, team, model and day: for one user, or with "" for everybody. Every other sum of the
+// month is a sum of these.
+func (l *Ledger) Totals(ctx context.Context, period, userID string) (list []Total, err error) {
 	const day = 24 * 60 * 60 * 1_000_000
 	err = l.db.Read(ctx, func(tx *sqldb.Tx) error {
 		list, err = sqldb.All(tx, `SELECT user_id, team_id, model, sent_at / $2 AS day, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens), SUM(charge)
 			FROM (SELECT i.user_id, i.team_id, i.model, i.sent_at, i.prompt_tokens, i.completion_tokens,
 					(SELECT coalesce(SUM(e.charge), 0) FROM entries e WHERE e.intent_id = i.id) AS charge
-				FROM intents i WHERE i.period = $1 AND i.state NOT IN ('free', 'created')) AS calls
-			GROUP BY user_id, team_id, model, day ORDER BY user_id, team_id, model, day`, []any{period, int64(day)},
+				FROM intents i WHERE i.period = $1 AND ($3 = '' OR i.user_id = $3) AND i.state NOT IN ('free', 'created')) AS calls
+			GROUP BY user_id, team_id, model, day ORDER BY user_id, team_id, model, day`, []any{period, int64(day), userID},
 			func(scan func(...any) error) (t Total, err error) {
 				var n int64
 				err = scan(&t.UserID, &t.TeamID, &t.Model, &n, &t.Requests, &t.Prompt, &t.Completion, &t.Charge)

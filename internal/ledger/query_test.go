@@ -129,9 +129,12 @@ func TestTotals(t *testing.T) {
 		{UserID: "ada", TeamID: "y", Model: "a", Day: day(17), Requests: 1, Prompt: 10, Completion: 20, Charge: 7800},
 		{UserID: "bob", TeamID: "x", Model: "a", Day: day(17), Requests: 1, Prompt: 10, Completion: 20, Charge: 3900},
 	}
-	got, err := r.books.Totals(t.Context(), "2026-11")
+	got, err := r.books.Totals(t.Context(), "2026-11", "")
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%v\n%+v, want\n%+v", err, got, want)
+	}
+	if own, err := r.books.Totals(t.Context(), "2026-11", "bob"); err != nil || !slices.Equal(own, want[5:]) {
+		t.Errorf("of bob: %+v, %v", own, err)
 	}
 	sum := money.Amount(0)
 	for _, total := range got {
@@ -140,7 +143,7 @@ func TestTotals(t *testing.T) {
 	if spent := r.counters()["2026-11"].settled; sum != spent {
 		t.Errorf("totals are %s, the counter %s", sum, spent)
 	}
-	if none, err := r.books.Totals(t.Context(), "2026-10"); err != nil || len(none) != 0 {
+	if none, err := r.books.Totals(t.Context(), "2026-10", ""); err != nil || len(none) != 0 {
 		t.Errorf("October: %+v, %v", none, err)
 	}
 }
@@ -169,9 +172,14 @@ func TestLists(t *testing.T) {
 	if !slices.Equal(paged, ids) {
 		t.Errorf("paged %v, want %v", paged, ids)
 	}
-	latest, err := r.books.Latest(t.Context(), "2026-11", 2)
+	latest, err := r.books.Latest(t.Context(), "2026-11", "", 2)
 	if err != nil || len(latest) != 2 || latest[0].ID != ids[4] || latest[1].ID != ids[3] {
 		t.Errorf("latest %+v, %v", latest, err)
+	}
+	for user, n := range map[string]int{"ada": 5, "bob": 0} {
+		if list, err := r.books.Latest(t.Context(), "2026-11", user, 10); err != nil || len(list) != n {
+			t.Errorf("%d latest of %s, %v", len(list), user, err)
+		}
 	}
 	last, err := r.books.LastSettled(t.Context(), "ada")
 	if err != nil || len(last) != 1 || last[0].ID != ids[4] {

@@ -273,6 +273,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 			want = server.Waiting
 		case path == "/data-policy" && route.Method == "PUT", path == "/data-policy/check": // everybody may read it
 			want = server.Admins
+		case path == "/usage/mine":
+			want = server.Users
 		case slices.ContainsFunc([]string{"/users", "/teams", "/connection", "/budget", "/usage"}, func(p string) bool { return strings.HasPrefix(path, p) }):
 			want = server.Admins
 		}

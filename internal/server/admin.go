@@ -91,7 +91,7 @@ func (s *Server) listUsers(ctx context.Context, _ caller, _ *struct{}) (*body[it
 	if err != nil {
 		return nil, err
 	}
-	totals, err := s.Ledger.Totals(ctx, ledger.Period(s.Now()))
+	totals, err := s.Ledger.Totals(ctx, ledger.Period(s.Now()), "")
 	if err != nil {
 		return nil, err
 	}

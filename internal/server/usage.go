@@ -109,16 +109,22 @@ type recentItem struct {
 	CompletionTokens int64  `json:"completion_tokens"`
 }
 
-type summaryReply struct {
+// MonthUsage is a month of a person or of the company.
+type MonthUsage struct {
 	Month   string       `json:"month"`
 	Today   Sums         `json:"today" doc:"since 00:00 UTC"`
 	Total   Sums         `json:"total"`
-	Budget  budgetReply  `json:"budget"`
 	Days    []daySums    `json:"days" doc:"UTC days of the month up to today"`
-	ByUser  []userSums   `json:"by_user"`
-	ByTeam  []teamSums   `json:"by_team" doc:"by the team that a user was in at that time"`
 	ByModel []modelSums  `json:"by_model"`
 	Recent  []recentItem `json:"recent"`
+}
+
+// summaryReply is a month of the company.
+type summaryReply struct {
+	MonthUsage
+	Budget budgetReply `json:"budget"`
+	ByUser []userSums  `json:"by_user"`
+	ByTeam []teamSums  `json:"by_team" doc:"by the team that a user was in at that time"`
 }
 
 type monthInput struct {
@@ -147,6 +153,7 @@ func (s *Server) usageRoutes(api huma.API) {
 		return reply(s.budget(ctx))
 	})
 	add(s, api, Admins, "PUT", "/api/v1/budget", "Set the company's monthly budget, in force at once", s.setBudget)
+	add(s, api, Users, "GET", "/api/v1/usage/mine", "The caller's own usage of a month", s.ownUsage)
 	add(s, api, Admins, "GET", "/api/v1/usage/summary", "A month's usage", s.summary)
 	add(s, api, Admins, "GET", "/api/v1/usage/accuracy", "How certain the books are", func(ctx context.Context, _ caller, _ *struct{}) (*body[accuracyReply], error) {
 		list, err := s.Ledger.Accuracy(ctx)
@@ -177,28 +184,43 @@ func (s *Server) setBudget(ctx context.Context, _ caller, in *budgetInput) (*bod
 	return reply(s.budget(ctx))
 }
 
-func (s *Server) summary(ctx context.Context, _ caller, in *monthInput) (*body[summaryReply], error) {
+// usage is a month of one user, or with "" of everybody, and the totals it is made of.
+func (s *Server) usage(ctx context.Context, month, userID string) (r MonthUsage, totals []ledger.Total, err error) {
 	now := s.Now().UTC()
-	month := in.Month
-	if month == "" {
-		month = ledger.Period(now)
-	}
-	first, err := time.Parse("2006-01", month)
+	r.Month = cmp.Or(month, ledger.Period(now))
+	first, err := time.Parse("2006-01", r.Month)
 	if err != nil || first.After(now) {
-		return nil, fault.New(fault.Invalid, "A month is written like 2026-11 and has begun.")
+		return r, nil, fault.New(fault.Invalid, "A month is written like 2026-11 and has begun.")
 	}
-	totals, err := s.Ledger.Totals(ctx, month)
+	if totals, err = s.Ledger.Totals(ctx, r.Month, userID); err != nil {
+		return r, nil, err
+	}
+	if err := r.addUp(totals, first, now); err != nil {
+		return r, nil, err
+	}
+	r.Recent, err = s.recent(ctx, r.Month, userID)
+	return r, totals, err
+}
+
+// ownUsage tells people what they used themselves, and nothing of others.
+func (s *Server) ownUsage(ctx context.Context, c caller, in *monthInput) (*body[MonthUsage], error) {
+	r, _, err := s.usage(ctx, in.Month, c.ID)
+	for i := range r.Recent {
+		r.Recent[i].UserName = c.Name
+	}
+	return reply(r, err)
+}
+
+func (s *Server) summary(ctx context.Context, _ caller, in *monthInput) (*body[summaryReply], error) {
+	month, totals, err := s.usage(ctx, in.Month, "")
 	if err != nil {
 		return nil, err
 	}
-	r := summaryReply{Month: month}
+	r := summaryReply{MonthUsage: month}
 	if r.Budget, err = s.budget(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.addUp(totals, first, now); err != nil {
-		return nil, err
-	}
-	if r.Recent, err = s.recent(ctx, month); err != nil {
+	if err := r.addUpPeople(totals); err != nil {
 		return nil, err
 	}
 	ids := make([]string, 0, len(r.ByUser)+len(r.Recent))
@@ -225,17 +247,9 @@ func (s *Server) summary(ctx context.Context, _ caller, in *monthInput) (*body[s
 	return reply(r, err)
 }
 
-// addUp makes every sum of the page from the same totals, so that they agree with each other.
-func (r *summaryReply) addUp(totals []ledger.Total, first, now time.Time) error {
+// addUp makes every sum of the month from the same totals, so that they agree with each other.
+func (r *MonthUsage) addUp(totals []ledger.Total, first, now time.Time) error {
 	byDay, err := sumBy(totals, func(t ledger.Total) string { return t.Day.Format(time.DateOnly) })
-	if err != nil {
-		return err
-	}
-	byUser, err := sumBy(totals, func(t ledger.Total) string { return t.UserID })
-	if err != nil {
-		return err
-	}
-	byTeam, err := sumBy(totals, func(t ledger.Total) string { return t.TeamID })
 	if err != nil {
 		return err
 	}
@@ -248,19 +262,36 @@ func (r *summaryReply) addUp(totals []ledger.Total, first, now time.Time) error 
 		return err
 	}
 	r.Total, r.Today = all[""], byDay[now.Format(time.DateOnly)]
-	r.Days, r.ByUser, r.ByTeam, r.ByModel = []daySums{}, []userSums{}, []teamSums{}, []modelSums{}
+	r.Days, r.ByModel = []daySums{}, []modelSums{}
 	for day := first; day.Month() == first.Month() && !day.After(now); day = day.AddDate(0, 0, 1) {
 		date := day.Format(time.DateOnly)
 		r.Days = append(r.Days, daySums{byDay[date], date})
 	}
+	for model, sum := range byModel {
+		r.ByModel = append(r.ByModel, modelSums{sum, model, sum.PromptTokens + sum.CompletionTokens})
+	}
+	slices.SortFunc(r.ByModel, func(a, b modelSums) int {
+		return cmp.Or(cmp.Compare(b.Charge, a.Charge), cmp.Compare(a.Model, b.Model))
+	})
+	return nil
+}
+
+// addUpPeople is addUp for the sums by user and by team.
+func (r *summaryReply) addUpPeople(totals []ledger.Total) error {
+	byUser, err := sumBy(totals, func(t ledger.Total) string { return t.UserID })
+	if err != nil {
+		return err
+	}
+	byTeam, err := sumBy(totals, func(t ledger.Total) string { return t.TeamID })
+	if err != nil {
+		return err
+	}
+	r.ByUser, r.ByTeam = []userSums{}, []teamSums{}
 	for id, sum := range byUser {
 		r.ByUser = append(r.ByUser, userSums{Sums: sum, UserID: id, Tokens: sum.PromptTokens + sum.CompletionTokens})
 	}
 	for id, sum := range byTeam {
 		r.ByTeam = append(r.ByTeam, teamSums{Sums: sum, TeamID: id, Tokens: sum.PromptTokens + sum.CompletionTokens})
-	}
-	for model, sum := range byModel {
-		r.ByModel = append(r.ByModel, modelSums{sum, model, sum.PromptTokens + sum.CompletionTokens})
 	}
 	slices.SortFunc(r.ByUser, func(a, b userSums) int {
 		return cmp.Or(cmp.Compare(b.Charge, a.Charge), cmp.Compare(a.UserID, b.UserID))
@@ -268,17 +299,14 @@ func (r *summaryReply) addUp(totals []ledger.Total, first, now time.Time) error 
 	slices.SortFunc(r.ByTeam, func(a, b teamSums) int {
 		return cmp.Or(cmp.Compare(b.Charge, a.Charge), cmp.Compare(a.TeamID, b.TeamID))
 	})
-	slices.SortFunc(r.ByModel, func(a, b modelSums) int {
-		return cmp.Or(cmp.Compare(b.Charge, a.Charge), cmp.Compare(a.Model, b.Model))
-	})
 	return nil
 }
 
 // recentCount is how many of the last requests the page shows.
 const recentCount = 50
 
-func (s *Server) recent(ctx context.Context, month string) ([]recentItem, error) {
-	list, err := s.Ledger.Latest(ctx, month, recentCount)
+func (s *Server) recent(ctx context.Context, month, userID string) ([]recentItem, error) {
+	list, err := s.Ledger.Latest(ctx, month, userID, recentCount)
 	recent := make([]recentItem, len(list))
 	for i, in := range list {
 		recent[i] = recentItem{LedgerItem: newLedgerItem(in), Kind: in.Kind, PromptTokens: in.Usage.Prompt, CompletionTokens: in.Usage.Completion}

@@ -244,6 +244,47 @@ func TestNamesOfFreeCalls(t *testing.T) {
 	}
 }
 
+// TestOwnUsage tells everybody their part of the company's month: sums, models and calls of theirs, and nothing of others.
+func TestOwnUsage(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{})
+	admin, people := spend(t, r)
+	people[2] = people[2].again() // an API key is not for the workspace
+	company := admin.must(200, "GET", "/api/v1/usage/summary", nil)
+	charged := map[any]any{}
+	for _, row := range company["by_user"].([]any) {
+		charged[row.(map[string]any)["user_id"]] = row.(map[string]any)["charge"]
+	}
+	for _, who := range people {
+		own := who.must(200, "GET", "/api/v1/usage/mine", nil)
+		total := own["total"].(map[string]any)["charge"]
+		if total == "0" || total != charged[who.id] {
+			t.Errorf("%s is told %v, the admin %v", who.email, total, charged[who.id])
+		}
+		sum := money.Amount(0)
+		for _, row := range own["by_model"].([]any) {
+			sum += amount(t, row.(map[string]any)["charge"])
+		}
+		if sum.String() != total {
+			t.Errorf("Σ by_model is %s, the total %v", sum, total)
+		}
+		if recent := own["recent"].([]any); len(recent) != 12 {
+			t.Errorf("%d calls of %s", len(recent), who.email)
+		} else {
+			for _, row := range recent {
+				if row.(map[string]any)["user_id"] != who.id {
+					t.Errorf("%s is told of %v", who.email, row)
+				}
+			}
+		}
+		for _, company := range []string{"budget", "by_user", "by_team"} {
+			if _, told := own[company]; told {
+				t.Errorf("%s is told the company's %s", who.email, company)
+			}
+		}
+	}
+}
+
 // TestNoCost looks through everything that anybody of the client is told, for what OpenRouter took.
 func TestNoCost(t *testing.T) {
 	t.Parallel()
@@ -253,7 +294,7 @@ func TestNoCost(t *testing.T) {
 	a := admin.ask(strings.Repeat("A question that fills the title. ", 3) + directive)
 	stream := admin.finish(a.run)
 	for _, path := range []string{"/api/v1/chats", "/api/v1/chats/" + a.chat, "/api/v1/models", "/v1/models", "/api/v1/users", "/api/v1/budget",
-		"/api/v1/usage/summary", "/api/v1/usage/ledger", "/api/v1/usage/ledger?format=csv", "/api/v1/usage/accuracy", "/api/v1/connection"} {
+		"/api/v1/usage/summary", "/api/v1/usage/mine", "/api/v1/usage/ledger", "/api/v1/usage/ledger?format=csv", "/api/v1/usage/accuracy", "/api/v1/connection"} {
 		if got := admin.call("GET", path, nil); got.status != http.StatusOK {
 			t.Errorf("%s: %d", path, got.status)
 		}

@@ -13,6 +13,7 @@ import type {
   Me,
   Message,
   Model,
+  MonthUsage,
   Page,
   Provider,
   Team,
@@ -146,6 +147,15 @@ export const usageQuery = (month: string) =>
   queryOptions({
     queryKey: ['usage', month],
     queryFn: () => get<UsageSummary>(`/usage/summary?month=${month}`),
+    refetchInterval: 30_000,
+    placeholderData: (previous) => previous,
+  })
+
+/** What the person who is signed in used themselves. */
+export const ownUsageQuery = (month: string) =>
+  queryOptions({
+    queryKey: ['usage', 'mine', month],
+    queryFn: () => get<MonthUsage>(`/usage/mine?month=${month}`),
     refetchInterval: 30_000,
     placeholderData: (previous) => previous,
   })

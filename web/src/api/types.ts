@@ -157,16 +157,21 @@ export interface RecentRequest {
   completion_tokens: number
 }
 
-export interface UsageSummary {
+/** A month of a person or of the company. */
+export interface MonthUsage {
   month: string
   today: UsageTotals
   total: UsageTotals
-  budget: Budget
   days: { date: string; charge: string; requests: number }[]
-  by_user: { user_id: string; name: string; requests: number; tokens: number; charge: string }[]
-  by_team: { team_id: string; name: string; requests: number; tokens: number; charge: string }[]
   by_model: { model: string; requests: number; tokens: number; charge: string }[]
   recent: RecentRequest[]
+}
+
+/** A month of the company. */
+export interface UsageSummary extends MonthUsage {
+  budget: Budget
+  by_user: { user_id: string; name: string; requests: number; tokens: number; charge: string }[]
+  by_team: { team_id: string; name: string; requests: number; tokens: number; charge: string }[]
 }
 
 export interface Accuracy {

@@ -80,7 +80,7 @@ function Inside({ me }: { me: Me }) {
           <Route path="/settings/data-policy" component={DataPolicyPage} />
           {admin && <Route path="/settings/connections" component={ConnectionsPage} />}
           {admin && <Route path="/settings/users" component={UsersPage} />}
-          {admin && <Route path="/settings/usage" component={UsagePage} />}
+          <Route path="/settings/usage" component={UsagePage} />
           <Route path="/settings/*?">
             <Redirect to="/settings/profile" replace />
           </Route>

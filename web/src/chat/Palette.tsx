@@ -33,8 +33,8 @@ function usePages(): Choice[] {
       page('api-key', t`API key`),
       page('data-policy', t`Data policy`),
     ]
-    if (!admin) return own
-    return [...own, page('connections', t`Connections`), page('users', t`Users`), page('usage', t`Usage`)]
+    const all = [...own, page('usage', t`Usage`)]
+    return admin ? [...all, page('connections', t`Connections`), page('users', t`Users`)] : all
   }, [admin, t])
 }
 

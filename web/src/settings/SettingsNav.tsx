@@ -84,6 +84,11 @@ export function SettingsNav({ version }: { version: string }) {
           <Item to="data-policy" icon={IconShieldLock}>
             <Trans>Data policy</Trans>
           </Item>
+          {me?.role !== 'admin' && (
+            <Item to="usage" icon={IconChartBar}>
+              <Trans>Usage</Trans>
+            </Item>
+          )}
         </ul>
         {me?.role === 'admin' && (
           <>

@@ -104,7 +104,7 @@ export function BudgetCard({ budget }: { budget: Budget }) {
               {over ? <Trans>The budget is used up.</Trans> : <Trans>{f.shortMoney(budget.remaining)} left</Trans>}
               {!isZero(budget.held) && (
                 <>
-                  , <Trans>{f.shortMoney(budget.held)} held by running requests</Trans>
+                  , <Trans>{f.shortMoney(budget.held)} held by open requests</Trans>
                 </>
               )}
             </span>

@@ -1,12 +1,12 @@
 import { Plural, Trans, useLingui } from '@lingui/react/macro'
 import { IconChevronLeft, IconChevronRight, IconTable } from '@tabler/icons-react'
-import { useQuery } from '@tanstack/react-query'
-import { useState } from 'react'
+import { type UseQueryResult, useQuery } from '@tanstack/react-query'
+import { type ReactNode, useState } from 'react'
 import { Link, useSearch } from 'wouter'
 import { navigate } from 'wouter/use-browser-location'
 import './usage.css'
-import { accuracyQuery, thisMonth, usageQuery } from '../api/queries'
-import type { UsageSummary } from '../api/types'
+import { accuracyQuery, meQuery, ownUsageQuery, thisMonth, usageQuery } from '../api/queries'
+import type { MonthUsage } from '../api/types'
 import { IconButton } from '../ui/Button'
 import { DataTable } from '../ui/DataTable'
 import { useFormat } from '../ui/format'
@@ -23,7 +23,7 @@ export function shiftMonth(month: string, by: number): string {
   return new Date(Date.UTC(year, of - 1 + by, 1)).toISOString().slice(0, 7)
 }
 
-function Stats({ usage, current }: { usage: UsageSummary; current: boolean }) {
+function Stats({ usage, current }: { usage: MonthUsage; current: boolean }) {
   const f = useFormat()
   const { today, total } = usage
   const asked = today.requests
@@ -78,7 +78,7 @@ function Stats({ usage, current }: { usage: UsageSummary; current: boolean }) {
   )
 }
 
-function Days({ days }: { days: UsageSummary['days'] }) {
+function Days({ days }: { days: MonthUsage['days'] }) {
   const { t } = useLingui()
   const f = useFormat()
   const [table, setTable] = useState(false)
@@ -140,22 +140,19 @@ function useShown(): { tab: Tab; month: string; address: (tab: Tab, month: strin
   }
 }
 
-/** What was used and what it is charged, for the admin. */
-export function UsagePage() {
+/** A month of usage below its heading, with the way to other months. */
+function Month<T extends MonthUsage>(props: {
+  usage: UseQueryResult<T>
+  month: string
+  go: (by: number) => void
+  tabs?: ReactNode
+  children: (data: T, current: boolean) => ReactNode
+}) {
   const { t } = useLingui()
   const f = useFormat()
-  const { tab, month, address } = useShown()
-  const usage = useQuery(usageQuery(month))
-  const accuracy = useQuery(accuracyQuery)
+  const { usage, month, go } = props
   const current = month === thisMonth()
   usePageTitle(t`Usage`)
-  const data = usage.data
-  const go = (by: number) => navigate(address(tab, shiftMonth(month, by)), { replace: true })
-  const item = (to: Tab, name: string) => (
-    <Link href={address(to, month)} aria-current={tab === to ? 'page' : undefined}>
-      {name}
-    </Link>
-  )
   return (
     <div className="wrap">
       <div className="head usage-head">
@@ -163,47 +160,101 @@ export function UsagePage() {
           <Trans>Usage</Trans>
         </h1>
       </div>
-      <nav className="tabs" aria-label={t`Usage`}>
-        {item('overview', t`Overview`)}
-        {item('activity', t`Activity`)}
-      </nav>
+      {props.tabs}
       <div className="row month">
         <IconButton label={t`Previous month`} icon={IconChevronLeft} small onClick={() => go(-1)} />
         <span className="strong tn">{f.month(month)}</span>
         <IconButton label={t`Next month`} icon={IconChevronRight} small disabled={current} onClick={() => go(1)} />
         <span className="space" />
-        {data && (
+        {usage.data && (
           <span className="live">
             <span className={usage.isError ? 'dot warn' : 'dot good'} />
             {usage.isError ? (
               <Trans>Reconnecting</Trans>
             ) : (
-              <Trans>Live · {f.timeSeconds(new Date(usage.dataUpdatedAt))}</Trans>
+              <Trans>Updated {f.timeSeconds(new Date(usage.dataUpdatedAt))}</Trans>
             )}
           </span>
         )}
       </div>
-      {usage.error && !data && <LoadError error={usage.error} onRetry={() => usage.refetch()} />}
-      {!data && !usage.error && <CardSkeleton heights={[98, 92, 256, 300]} />}
-      {data && (
-        <div className={usage.isPlaceholderData ? 'stale' : undefined}>
-          {tab === 'overview' ? (
-            <>
-              <Stats usage={data} current={current} />
-              {current && <BudgetCard budget={data.budget} />}
-              <Days days={data.days} />
-              <ByUser usage={data} />
-              <ByTeam usage={data} />
-              <ByModel usage={data} />
-            </>
-          ) : (
-            <>
-              <Recent items={data.recent} />
-              {accuracy.data && <AccuracyCard accuracy={accuracy.data} />}
-            </>
-          )}
-        </div>
+      {usage.error && !usage.data && <LoadError error={usage.error} onRetry={() => usage.refetch()} />}
+      {!usage.data && !usage.error && <CardSkeleton heights={[98, 92, 256, 300]} />}
+      {usage.data && (
+        <div className={usage.isPlaceholderData ? 'stale' : undefined}>{props.children(usage.data, current)}</div>
       )}
     </div>
   )
+}
+
+/** What the company used and what it is charged, for the admin. */
+function CompanyUsage() {
+  const { t } = useLingui()
+  const { tab, month, address } = useShown()
+  const usage = useQuery(usageQuery(month))
+  const accuracy = useQuery(accuracyQuery)
+  const item = (to: Tab, name: string) => (
+    <Link href={address(to, month)} aria-current={tab === to ? 'page' : undefined}>
+      {name}
+    </Link>
+  )
+  const tabs = (
+    <nav className="tabs" aria-label={t`Usage`}>
+      {item('overview', t`Overview`)}
+      {item('activity', t`Activity`)}
+    </nav>
+  )
+  return (
+    <Month
+      usage={usage}
+      month={month}
+      go={(by) => navigate(address(tab, shiftMonth(month, by)), { replace: true })}
+      tabs={tabs}
+    >
+      {(data, current) =>
+        tab === 'overview' ? (
+          <>
+            <Stats usage={data} current={current} />
+            {current && <BudgetCard budget={data.budget} />}
+            <Days days={data.days} />
+            <ByUser usage={data} />
+            <ByTeam usage={data} />
+            <ByModel usage={data} />
+          </>
+        ) : (
+          <>
+            <Recent items={data.recent} />
+            {accuracy.data && <AccuracyCard accuracy={accuracy.data} />}
+          </>
+        )
+      }
+    </Month>
+  )
+}
+
+/** What people used themselves; nothing of others. */
+function OwnUsage() {
+  const { month, address } = useShown()
+  const usage = useQuery(ownUsageQuery(month))
+  return (
+    <Month
+      usage={usage}
+      month={month}
+      go={(by) => navigate(address('overview', shiftMonth(month, by)), { replace: true })}
+    >
+      {(data, current) => (
+        <>
+          <Stats usage={data} current={current} />
+          <Days days={data.days} />
+          <ByModel usage={data} />
+          <Recent items={data.recent} own />
+        </>
+      )}
+    </Month>
+  )
+}
+
+/** Usage: the company's for an admin, their own for everybody else. */
+export function UsagePage() {
+  const { data: me } = useQuery(meQuery)
+  return me?.role === 'admin' ? <CompanyUsage /> : <OwnUsage />
 }

@@ -1,6 +1,6 @@
 import { Plural, Trans, useLingui } from '@lingui/react/macro'
 import { IconDownload } from '@tabler/icons-react'
-import type { Accuracy, IntentState, RecentRequest, UsageSummary } from '../api/types'
+import type { Accuracy, IntentState, MonthUsage, RecentRequest, UsageSummary } from '../api/types'
 import { Glyph } from '../ui/Button'
 import { DataTable } from '../ui/DataTable'
 import { daysAgo, useFormat } from '../ui/format'
@@ -18,7 +18,7 @@ function Shares(props: {
   head: string
   rows: { key: string; name: string; full: string; requests: number; tokens: number; charge: string }[]
   count: React.ReactNode
-  total: UsageSummary['total']
+  total: MonthUsage['total']
 }) {
   const { t } = useLingui()
   const f = useFormat()
@@ -102,7 +102,7 @@ export function ByTeam({ usage }: { usage: UsageSummary }) {
   )
 }
 
-export function ByModel({ usage }: { usage: UsageSummary }) {
+export function ByModel({ usage }: { usage: MonthUsage }) {
   const { t } = useLingui()
   const rows = usage.by_model.map((row) => ({ ...row, key: row.model, name: shortModel(row.model), full: row.model }))
   return (
@@ -131,7 +131,8 @@ function useStates(): Record<IntentState, string> {
   }
 }
 
-export function Recent({ items }: { items: RecentRequest[] }) {
+/** The last requests: of everybody, to be saved whole, or those of the person who looks. */
+export function Recent({ items, own }: { items: RecentRequest[]; own?: boolean }) {
   const { t } = useLingui()
   const f = useFormat()
   const states = useStates()
@@ -144,16 +145,17 @@ export function Recent({ items }: { items: RecentRequest[] }) {
         <h2 className="space">
           <Trans>Last requests</Trans>
         </h2>
-        <a className="btn small" href="/api/v1/usage/ledger?format=csv" download>
-          <Glyph icon={IconDownload} small />
-          <Trans>All as CSV</Trans>
-        </a>
+        {!own && (
+          <a className="btn small" href="/api/v1/usage/ledger?format=csv" download>
+            <Glyph icon={IconDownload} small />
+            <Trans>All as CSV</Trans>
+          </a>
+        )}
       </div>
       <DataTable
         columns={[
           { label: t`Time` },
-          { label: t`User` },
-          { label: t`Model`, className: 'desktop-only-cell' },
+          ...(own ? [{ label: t`Model` }] : [{ label: t`User` }, { label: t`Model`, className: 'desktop-only-cell' }]),
           { label: t`Source`, className: 'desktop-only-cell' },
           { label: t`Tokens in / out`, className: 'n desktop-only-cell' },
           { label: t`Charge`, className: 'n' },
@@ -165,11 +167,13 @@ export function Recent({ items }: { items: RecentRequest[] }) {
               <td className="tn t2" title={f.dateTime(item.occurred_at)}>
                 {when(item.occurred_at)}
               </td>
-              <td>
-                <div className="ellipsis model-name">{item.user_name}</div>
-                <div className="xs t3 ellipsis model-name mobile-only">{shortModel(item.model)}</div>
-              </td>
-              <td className="desktop-only-cell">
+              {!own && (
+                <td>
+                  <div className="ellipsis model-name">{item.user_name}</div>
+                  <div className="xs t3 ellipsis model-name mobile-only">{shortModel(item.model)}</div>
+                </td>
+              )}
+              <td className={own ? undefined : 'desktop-only-cell'}>
                 <div className="ellipsis model-name" title={item.model}>
                   {shortModel(item.model)}
                 </div>
@@ -207,7 +211,8 @@ export function AccuracyCard({ accuracy }: { accuracy: Accuracy }) {
   const { t } = useLingui()
   const f = useFormat()
   const states = useStates()
-  const unknown = accuracy.states.find((s) => s.state === 'unknown')
+  const rows = accuracy.states.filter((row) => row.count > 0)
+  const unknown = rows.find((row) => row.state === 'unknown')
   return (
     <section className="card block tables">
       <div className="block-head">
@@ -219,7 +224,7 @@ export function AccuracyCard({ accuracy }: { accuracy: Accuracy }) {
         </span>
       </div>
       <p className="sm t2 block-note">
-        {unknown && unknown.count > 0 ? (
+        {unknown ? (
           <>
             <Plural
               value={unknown.count}
@@ -236,16 +241,12 @@ export function AccuracyCard({ accuracy }: { accuracy: Accuracy }) {
         columns={[{ label: t`State` }, { label: t`Requests`, className: 'n' }, { label: t`Charge`, className: 'n' }]}
       >
         <tbody>
-          {accuracy.states.map((row) => (
-            <tr key={row.state} className={row.count === 0 ? 't3' : undefined}>
+          {rows.map((row) => (
+            <tr key={row.state}>
               <td>{states[row.state] ?? row.state}</td>
               <td className="n">{f.number(row.count)}</td>
               <td className="n">
-                {row.state === 'settled' || row.state === 'free'
-                  ? f.money(row.charge)
-                  : row.count === 0
-                    ? '—'
-                    : `≤ ${f.money(row.at_most)}`}
+                {row.state === 'settled' || row.state === 'free' ? f.money(row.charge) : `≤ ${f.money(row.at_most)}`}
               </td>
             </tr>
           ))}
