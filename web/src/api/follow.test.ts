@@ -66,7 +66,7 @@ describe('followRun', () => {
 
   it('asks for what comes after the text it has, and closes when done', () => {
     const { seen } = start()
-    expect(newest().url).toBe('/api/v1/runs/run/events?after=1')
+    expect(newest().url).toBe('/api/v1/runs/run/events?after=1&language=')
     newest().send('delta', { seq: 2, text: 'b' })
     newest().send('done', { message: { id: 'm' } })
     expect(seen.text).toBe('ab')
@@ -80,7 +80,7 @@ describe('followRun', () => {
     newest().refuse()
     await vi.advanceTimersByTimeAsync(600)
     expect(Source.opened).toHaveLength(2)
-    expect(newest().url).toBe('/api/v1/runs/run/events?after=2')
+    expect(newest().url).toBe('/api/v1/runs/run/events?after=2&language=')
     newest().send('delta', { seq: 2, text: 'b' })
     newest().send('delta', { seq: 3, text: 'c' })
     expect(seen.text).toBe('abc')
