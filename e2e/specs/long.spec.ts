@@ -63,7 +63,7 @@ test('ten thousand messages, by keyboard', async ({ context, page, mai }) => {
   expect((await look(page)).inPage.at(-1)).toBe(10_000)
 
   await page.getByRole('region', { name: 'Messages' }).focus()
-  const up = await travel(page, 'PageUp', 60)
+  const up = await travel(page, 'PageUp', 80)
   expect(up).toEqual(up.map((_, n) => (up[0] as number) + n))
   expect(up.at(-1)).toBe(10_000)
   expect(up[0]).toBeLessThan(9_880) // beyond what was loaded at first

@@ -80,7 +80,7 @@ export function Thread({ chat, path, busy, onVersion, onRegenerate, onContinue, 
     },
     initialRect: { width: 736, height: 700 },
     initialOffset: Math.max(0, start - 700),
-    overscan: 1,
+    overscan: 3,
     paddingStart: 10,
     paddingEnd: 12,
     // Earlier messages come in above without moving what is read. Whether the end is followed is not for it to say.
