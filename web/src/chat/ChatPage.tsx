@@ -99,12 +99,14 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
   const attempt = useCallback(
     (work: Promise<void>) => {
       setProblem(null)
+      const button = document.activeElement
       work.then(
         () =>
           requestAnimationFrame(() => {
             thread.current?.toEnd()
-            // The button that began it is gone: the focus goes where the next message is written.
-            if (document.activeElement === document.body && !isTouch())
+            // The button that began it is gone, or will be: the focus goes where the next message is written.
+            const at = document.activeElement
+            if ((at === document.body || at === button) && !isTouch())
               document.querySelector<HTMLElement>('.composer textarea')?.focus({ preventScroll: true })
           }),
         (error) => setProblem(errorText(error)),

@@ -3,11 +3,16 @@ import { IconChevronLeft, IconChevronRight } from '@tabler/icons-react'
 import type { Message } from '../api/types'
 import { IconButton } from '../ui/Button'
 
-/** The version that takes the place of this one has buttons of its own: the focus goes to the same one. */
-function focusStep(id: string, by: number): void {
-  requestAnimationFrame(() =>
-    requestAnimationFrame(() => document.getElementById(`step${by}-${id}`)?.focus({ preventScroll: true })),
-  )
+/**
+ * The version that takes the place of this one has buttons of its own: the focus goes to the same one, as soon as it is
+ * there.
+ */
+function focusStep(id: string, by: number, frames = 60): void {
+  requestAnimationFrame(() => {
+    const button = document.getElementById(`step${by}-${id}`)
+    if (button) button.focus({ preventScroll: true })
+    else if (frames > 0) focusStep(id, by, frames - 1)
+  })
 }
 
 /** ‹2/3›: steps through the versions of a message. */

@@ -9,6 +9,7 @@ const nearEnd = 32
  */
 export function useScroll(scroller: RefObject<HTMLElement | null>) {
   const following = useRef(true)
+  const held = useRef(false)
   const [away, setAway] = useState(false)
 
   /** Call it when the content has got another height. */
@@ -21,13 +22,15 @@ export function useScroll(scroller: RefObject<HTMLElement | null>) {
 
   const jump = useCallback(() => {
     following.current = true
+    held.current = false
     setAway(false)
     settle()
   }, [settle])
 
-  /** Stays where it is from now on. */
+  /** Stays where it is until the person scrolls: other content may pass by the end while its heights are found out. */
   const release = useCallback(() => {
     following.current = false
+    held.current = true
   }, [])
 
   useLayoutEffect(jump, [jump])
@@ -40,11 +43,18 @@ export function useScroll(scroller: RefObject<HTMLElement | null>) {
     let last = el.scrollTop
     let lastHeight = el.scrollHeight
     const letGo = () => {
-      if (el.scrollHeight > el.clientHeight + 1) release()
+      if (el.scrollHeight > el.clientHeight + 1) following.current = false
     }
-    const onWheel = (e: WheelEvent) => e.deltaY < 0 && letGo()
-    const onKey = (e: KeyboardEvent) => ['ArrowUp', 'PageUp', 'Home'].includes(e.key) && letGo()
+    const onWheel = (e: WheelEvent) => {
+      held.current = false
+      if (e.deltaY < 0) letGo()
+    }
+    const onKey = (e: KeyboardEvent) => {
+      if (['ArrowDown', 'PageDown', 'End', ' '].includes(e.key)) held.current = false
+      if (['ArrowUp', 'PageUp', 'Home'].includes(e.key)) letGo()
+    }
     const onTouchStart = (e: TouchEvent) => {
+      held.current = false
       touchY = e.touches[0]?.clientY ?? 0
     }
     const onTouchMove = (e: TouchEvent) => {
@@ -53,6 +63,7 @@ export function useScroll(scroller: RefObject<HTMLElement | null>) {
     // The scroll bar itself: the press lands on the scroller, not on what it holds.
     const onDown = (e: PointerEvent) => {
       dragging = e.target === el
+      if (dragging) held.current = false
     }
     const onUp = () => {
       dragging = false
@@ -62,7 +73,7 @@ export function useScroll(scroller: RefObject<HTMLElement | null>) {
       // Moving up without the content getting shorter is never our doing: focus went to something further up, or find did.
       const moved = el.scrollTop < last && gap > nearEnd && el.scrollHeight >= lastHeight
       if (moved || (dragging && el.scrollTop < last)) letGo()
-      else if (!following.current && el.scrollTop > last && gap <= nearEnd) following.current = true
+      else if (!held.current && el.scrollTop > last && gap <= nearEnd) following.current = true
       setAway(!following.current && gap > nearEnd)
       last = el.scrollTop
       lastHeight = el.scrollHeight
@@ -87,7 +98,7 @@ export function useScroll(scroller: RefObject<HTMLElement | null>) {
       window.removeEventListener('pointerup', onUp)
       el.removeEventListener('scroll', onScroll)
     }
-  }, [scroller, settle, release])
+  }, [scroller, settle])
 
   return { away, jump, release, settle }
 }
