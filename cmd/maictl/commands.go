@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -90,7 +89,7 @@ func (p *program) open(ctx context.Context) (*fleet.Fleet, error) {
 	}
 	return fleet.Open(ctx, fleet.Options{
 		Dir: p.dir, BaseURL: p.baseURL, Management: p.management, HTTP: &http.Client{Timeout: 30 * time.Second},
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), At: at,
+		At: at,
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"mai/internal/fault"
 	"mai/internal/fleet"
+	"mai/internal/money"
 )
 
 // prompter asks at the terminal, a line at a time.
@@ -121,21 +122,18 @@ func (p *program) menuCreate(cmd *cobra.Command, q *prompter) error {
 			_, err = fmt.Fprintln(q.out, "❌ A name with at least one letter or digit is required.")
 		}
 	}
-	var l limits
+	var limit *money.Amount
 	for asked := false; !asked && err == nil; {
+		var l limits
 		if l.cost, err = q.line("Enter monthly spending limit (USD, or press Enter to skip): "); err != nil {
 			break
 		}
-		if _, wrong := l.limit(fleet.DefaultMarkup); wrong != nil {
+		var wrong error
+		if limit, wrong = l.limit(fleet.DefaultMarkup); wrong != nil {
 			_, err = fmt.Fprintf(q.out, "❌ %s\n", fault.Message(wrong))
-		} else {
-			asked = true
 		}
+		asked = wrong == nil
 	}
-	if err != nil {
-		return err
-	}
-	limit, err := l.limit(fleet.DefaultMarkup)
 	if err != nil {
 		return err
 	}

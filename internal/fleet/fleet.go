@@ -11,7 +11,6 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"os"
 	"os/user"
@@ -42,7 +41,6 @@ type Options struct {
 	Management string
 	// HTTP reaches OpenRouter.
 	HTTP *http.Client
-	Log  *slog.Logger
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// At is called at every named point between two effects, for tests that kill the process there; nil means not at all.
@@ -56,14 +54,13 @@ type Fleet struct {
 	router     *openrouter.Client
 	baseURL    string
 	management string
-	log        *slog.Logger
 	at         func(string)
 	actor      string
 }
 
 // Open opens the fleet in a folder and makes it when it is not there.
 func Open(ctx context.Context, opts Options) (*Fleet, error) {
-	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+	if err := sqldb.MakeFolder(opts.Dir); err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "The folder %s cannot be made. Set MAICTL_DATA to one that can.", opts.Dir)
 	}
 	if opts.At == nil {
@@ -82,7 +79,7 @@ func Open(ctx context.Context, opts Options) (*Fleet, error) {
 		return nil, err
 	}
 	return &Fleet{db: db, sealer: sealer, router: openrouter.New(opts.HTTP), baseURL: opts.BaseURL, management: opts.Management,
-		log: opts.Log, at: opts.At, actor: whoami()}, nil
+		at: opts.At, actor: whoami()}, nil
 }
 
 // Close closes the database.

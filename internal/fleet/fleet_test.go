@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -65,7 +64,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) open(management string) *fleet.Fleet {
 	r.t.Helper()
 	f, err := fleet.Open(r.t.Context(), fleet.Options{Dir: r.dir, BaseURL: r.server.URL + "/api/v1", Management: management,
-		HTTP: &http.Client{Timeout: 10 * time.Second}, Log: slog.New(slog.DiscardHandler)})
+		HTTP: &http.Client{Timeout: 10 * time.Second}})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -44,9 +44,6 @@ const leaseTime = 2 * time.Minute
 
 // settle brings a client to what is wanted of it.
 func (f *Fleet) settle(ctx context.Context, c Client, tell Progress) error {
-	if err := f.needManagement(); err != nil {
-		return err
-	}
 	w := &work{Client: c}
 	if err := f.lease(ctx, w); err != nil {
 		return err
@@ -66,7 +63,7 @@ func (f *Fleet) settle(ctx context.Context, c Client, tell Progress) error {
 	return errors.Join(err, f.release(context.WithoutCancel(ctx), w))
 }
 
-// run plans, acts, plans again to verify, and journals one step.
+// run plans and journals one step. Where something is to do, it acts, and plans again to verify.
 func (f *Fleet) run(ctx context.Context, w *work, s step, tell Progress) (err error) {
 	defer func() {
 		if err != nil {
@@ -77,10 +74,11 @@ func (f *Fleet) run(ctx context.Context, w *work, s step, tell Progress) (err er
 	if err != nil {
 		return err
 	}
-	if len(actions) > 0 {
-		if err := f.journal(ctx, w, s.name, "doing", ""); err != nil {
-			return err
-		}
+	if len(actions) == 0 {
+		return f.journal(ctx, w, s.name, "done", "")
+	}
+	if err := f.journal(ctx, w, s.name, "doing", ""); err != nil {
+		return err
 	}
 	for _, a := range actions {
 		tell(s.name, a.what)
