@@ -2,7 +2,16 @@
 import { useQuery } from '@tanstack/react-query'
 import { type ComponentType, lazy, type ReactNode, Suspense } from 'react'
 import { Redirect, Route, Switch, useLocation, useSearch } from 'wouter'
-import { accuracyQuery, chatQuery, instanceQuery, meQuery, queryClient, thisMonth, usageQuery } from '../api/queries'
+import {
+  accuracyQuery,
+  chatQuery,
+  instanceQuery,
+  meQuery,
+  ownUsageQuery,
+  queryClient,
+  thisMonth,
+  usageQuery,
+} from '../api/queries'
 import type { Instance, Me } from '../api/types'
 import { loadMarkdown } from '../chat/AssistantMessage'
 import { ChatPage } from '../chat/ChatPage'
@@ -31,9 +40,13 @@ export async function prefetchPage(path: string): Promise<void> {
     void queryClient.prefetchQuery(chatQuery(chatId))
     await loadMarkdown()
   } else if (path === '/settings/usage') {
-    void queryClient.prefetchQuery(usageQuery(thisMonth()))
-    void queryClient.prefetchQuery(accuracyQuery)
-    await loadUsage()
+    const script = loadUsage()
+    const me = await queryClient.ensureQueryData(meQuery)
+    if (me?.role === 'admin') {
+      void queryClient.prefetchQuery(usageQuery(thisMonth()))
+      void queryClient.prefetchQuery(accuracyQuery)
+    } else if (me?.role === 'user') void queryClient.prefetchQuery(ownUsageQuery(thisMonth()))
+    await script
   }
 }
 
