@@ -50,7 +50,10 @@ var imports = map[string][]string{
 	// The simulator is the second bookkeeper: sharing code would share mistakes.
 	"internal/openrouter/sim": {},
 	"internal/outbound":       {"internal/fault"},
-	"internal/seal":           {"internal/fault"},
+	"internal/remote":         {"internal/fault"},
+	// A machine in this process, for the tests of what works over SSH.
+	"internal/remote/sim": {},
+	"internal/seal":       {"internal/fault"},
 	"internal/server": {
 		"internal/account", "internal/chat", "internal/fault", "internal/gateway", "internal/ledger", "internal/meter",
 		"internal/money", "internal/openrouter", "internal/sqldb", "internal/webapp", "web",
