@@ -58,17 +58,19 @@ func parseUSD(text string) (money.Amount, error) {
 func (p *program) clientCreate() *cobra.Command {
 	var l limits
 	var keyOnly, showKey bool
+	var host, domain string
 	cmd := &cobra.Command{
 		Use:   "create NAME",
 		Short: "Make a client and its OpenRouter key",
-		Long: `create makes an OpenRouter key with a monthly limit and keeps it sealed. It can be killed at any moment: run it
-again, or run "maictl resume", and there is exactly one key.`,
+		Long: `create makes an OpenRouter key with a monthly limit and keeps it sealed, and places the client on a server. It can be
+killed at any moment: run it again, or run "maictl resume", and there is exactly one key.`,
 		Example: `  maictl client create "Company ABC" --limit 500 --no-deploy
+  maictl client create "Company ABC" --limit 500 --host shared1 --domain companyabc.example.com
   maictl client create "Company ABC" --budget 650 --no-deploy --json --show-key`,
 		Args: named(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !keyOnly {
-				return fault.New(fault.Invalid, "This maictl makes keys and does not deploy servers yet. Say --no-deploy to make the key, then deploy the image by hand as the README shows.")
+			if !keyOnly && host == "" {
+				return fault.New(fault.Invalid, "Where shall it run? Say --host NAME for a server that you have (`maictl server list`, `maictl server adopt`), or --no-deploy to make the key only and deploy the image by hand as the README shows.")
 			}
 			markup, err := money.ParseMarkup(l.markup)
 			if err != nil {
@@ -79,7 +81,7 @@ again, or run "maictl resume", and there is exactly one key.`,
 				return err
 			}
 			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
-				c, err := f.Create(ctx, fleet.NewClient{Name: args[0], Markup: markup, Limit: limit}, teller(cmd))
+				c, err := f.Create(ctx, fleet.NewClient{Name: args[0], Markup: markup, Limit: limit, Host: host, Domain: domain}, teller(cmd))
 				if err != nil {
 					return unfinished(cmd, c, err)
 				}
@@ -95,6 +97,10 @@ again, or run "maictl resume", and there is exactly one key.`,
 	cmd.Flags().StringVar(&l.markup, "markup", fleet.DefaultMarkup.String(), "charge = cost × markup")
 	cmd.Flags().BoolVar(&keyOnly, "no-deploy", false, "make the key only")
 	cmd.Flags().BoolVar(&showKey, "show-key", false, "print the key, too")
+	cmd.Flags().StringVar(&host, "host", "", "place it beside others on this server; needs --domain")
+	cmd.Flags().StringVar(&domain, "domain", "", "where it answers, such as companyabc.example.com")
+	cmd.MarkFlagsMutuallyExclusive("host", "no-deploy")
+	_ = cmd.RegisterFlagCompletionFunc("host", p.completeServer)
 	return cmd
 }
 

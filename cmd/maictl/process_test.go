@@ -130,6 +130,30 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	t.Logf("killed at %d points, each time exactly one key", killed)
 }
 
+func TestServers(t *testing.T) {
+	p := newProvider(t)
+	const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE"
+	var server struct {
+		IPv6    string
+		HostKey string `json:"host_key"`
+		Clients []string
+	}
+	p.must(&server, "server", "adopt", "shared1", "--address", "192.0.2.10", "--address", "2001:db8::10", "--host-key", hostKey)
+	if server.HostKey != hostKey || server.IPv6 != "2001:db8::10" {
+		t.Errorf("%+v", server)
+	}
+	p.must(&struct{}{}, "client", "create", "Company ABC", "--host", "shared1", "--domain", "abc.example.com")
+	if p.must(&server, "server", "show", "shared1"); len(server.Clients) != 1 || server.Clients[0] != "mai-companyabc" {
+		t.Errorf("%+v", server)
+	}
+	if code, out, _ := p.run(nil, "server", "show", "shared1"); code != 0 || !strings.Contains(out, "SHA256:") {
+		t.Errorf("exit %d, %s", code, out)
+	}
+	if code, _, errs := p.run(nil, "server", "adopt", "shared2", "--address", "192.0.2.11"); code != 1 || !strings.Contains(errs, "--host-key") {
+		t.Errorf("adopted without a host key: exit %d, %s", code, errs)
+	}
+}
+
 func TestCommands(t *testing.T) {
 	p := newProvider(t)
 	var made struct {
@@ -158,6 +182,7 @@ func TestCommands(t *testing.T) {
 	}{
 		"a plan with nothing to do": {0, []string{"plan"}, "as it is wanted"},
 		"no deployment":             {1, []string{"client", "create", "Other"}, "--no-deploy"},
+		"nor a known server":        {1, []string{"client", "create", "Other"}, "--host"},
 		"a bad amount":              {1, []string{"client", "create", "Other", "--no-deploy", "--limit", "lots"}, "500"},
 		"limit and budget":          {1, []string{"client", "create", "Other", "--no-deploy", "--limit", "5", "--budget", "5"}, "budget"},
 		"an unknown client":         {1, []string{"client", "show", "nobody"}, "companyabc"},

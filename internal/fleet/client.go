@@ -39,7 +39,11 @@ type Client struct {
 	// Unfinished is true until all its steps were done once: its creation broke off.
 	Unfinished bool
 
+	// Domain is where the instance answers, such as "companyabc.example.com"; "" is at its server's address.
+	Domain string
+
 	keyNumber int
+	serverID  string // "" when only its key is kept here
 }
 
 // Instance is the name of everything that belongs to the client: server, container, folder, key.
@@ -84,6 +88,10 @@ type NewClient struct {
 	Name   string
 	Markup money.Markup
 	Limit  *money.Amount
+	// Host is the name of the server on which it is placed beside others; "" is none.
+	Host string
+	// Domain is where it shall answer; "" is at its server's address, which only one instance can have.
+	Domain string
 }
 
 // check normalises and validates a new client.
@@ -98,6 +106,14 @@ func (in *NewClient) check() error {
 		return fault.New(fault.Invalid, "The name %q has no letter from a to z and no digit, of which host names are made. Add one.", in.Name)
 	case in.Markup < 10_000:
 		return fault.New(fault.Invalid, "The markup must be at least 1.")
+	case in.Host != "" && in.Domain == "":
+		return fault.New(fault.Invalid, "On a shared server the instances are told apart by their domains. Say --domain, such as --domain %s.example.com.", Slug(in.Name))
+	}
+	if in.Domain != "" {
+		var err error
+		if in.Domain, err = CheckDomain(in.Domain); err != nil {
+			return err
+		}
 	}
 	return checkLimit(in.Limit)
 }
@@ -121,20 +137,30 @@ func (f *Fleet) add(ctx context.Context, in NewClient) (c Client, err error) {
 		return c, err
 	}
 	err = f.db.Write(ctx, func(tx *sqldb.Tx) error {
-		c = Client{ID: id.String(), Slug: Slug(in.Name), Name: in.Name, Markup: in.Markup, Limit: in.Limit, State: Active, Created: tx.Now, keyNumber: 1}
+		c = Client{ID: id.String(), Slug: Slug(in.Name), Name: in.Name, Markup: in.Markup, Limit: in.Limit, Domain: in.Domain, State: Active, Created: tx.Now, keyNumber: 1}
+		if in.Host != "" {
+			host, err := serverNamed(tx, in.Host)
+			if err != nil {
+				return err
+			}
+			if host.clientID != "" {
+				return fault.New(fault.Conflict, "%s is the own server of one client. Place this one on another, or leave --host out.", host.Name)
+			}
+			c.serverID = host.ID
+		}
 		other, err := clientRow(tx, `slug = $1`, c.Slug)
 		switch {
 		case errors.Is(err, sqldb.ErrNoRows):
-			_, err = tx.Exec(`INSERT INTO clients (id, slug, name, markup_bp, cost_limit, state, created_at, updated_at)
-				VALUES ($1, $2, $3, $4, $5, 'active', $6, $6)`, c.ID, c.Slug, c.Name, int64(c.Markup), c.Limit, tx.Now.UnixMicro())
-			return err
+			_, err = tx.Exec(`INSERT INTO clients (id, slug, name, markup_bp, cost_limit, server_id, domain, state, created_at, updated_at)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $8)`, c.ID, c.Slug, c.Name, int64(c.Markup), c.Limit, orNull(c.serverID), c.Domain, tx.Now.UnixMicro())
+			return explainDomain(err, c)
 		case err != nil:
 			return err
 		}
 		if !other.Unfinished || other.Name != c.Name || other.State != Active {
 			return taken(tx, c, other)
 		}
-		other.Markup, other.Limit, c = c.Markup, c.Limit, other
+		other.Markup, other.Limit, other.Domain, other.serverID, c = c.Markup, c.Limit, c.Domain, c.serverID, other
 		return updateClient(tx, c)
 	})
 	return c, err
@@ -159,11 +185,12 @@ func taken(tx *sqldb.Tx, c, other Client) error {
 }
 
 // clientColumns are what scanClient reads, of a table clients under the name c.
-const clientColumns = `c.id, c.slug, c.name, c.markup_bp, c.cost_limit, c.state, c.key_number, c.created_at, c.ready_at IS NULL`
+const clientColumns = `c.id, c.slug, c.name, c.markup_bp, c.cost_limit, c.state, c.key_number, COALESCE(c.server_id, ''), c.domain,
+	c.created_at, c.ready_at IS NULL`
 
 func scanClient(scan func(...any) error) (c Client, err error) {
 	var created int64
-	err = scan(&c.ID, &c.Slug, &c.Name, &c.Markup, &c.Limit, &c.State, &c.keyNumber, &created, &c.Unfinished)
+	err = scan(&c.ID, &c.Slug, &c.Name, &c.Markup, &c.Limit, &c.State, &c.keyNumber, &c.serverID, &c.Domain, &created, &c.Unfinished)
 	c.Created = time.UnixMicro(created).UTC()
 	return c, err
 }
@@ -224,10 +251,26 @@ func (f *Fleet) want(ctx context.Context, c *Client, change func(*Client)) error
 }
 
 func updateClient(tx *sqldb.Tx, c Client) error {
-	n, err := tx.Exec(`UPDATE clients SET cost_limit = $1, state = $2, key_number = $3, markup_bp = $4, updated_at = $5
-		WHERE id = $6 AND state <> 'deleted'`, c.Limit, string(c.State), c.keyNumber, int64(c.Markup), tx.Now.UnixMicro(), c.ID)
+	n, err := tx.Exec(`UPDATE clients SET cost_limit = $1, state = $2, key_number = $3, markup_bp = $4, server_id = $5, domain = $6, updated_at = $7
+		WHERE id = $8 AND state <> 'deleted'`, c.Limit, string(c.State), c.keyNumber, int64(c.Markup), orNull(c.serverID), c.Domain, tx.Now.UnixMicro(), c.ID)
 	if err == nil && n == 0 {
 		return fault.New(fault.Conflict, "%s is deleted. Its records stay; make a new client under another name.", c.Name)
 	}
+	return explainDomain(err, c)
+}
+
+// explainDomain says of a broken rule that it is the one on domains, as nothing else of a client can collide there.
+func explainDomain(err error, c Client) error {
+	if sqldb.IsUnique(err) {
+		return fault.Wrap(fault.Conflict, err, "The domain %s is another client's. Choose another.", c.Domain)
+	}
 	return err
+}
+
+// orNull stores an absent reference as NULL.
+func orNull(id string) *string {
+	if id == "" {
+		return nil
+	}
+	return &id
 }

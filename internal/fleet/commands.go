@@ -21,7 +21,7 @@ func (f *Fleet) Create(ctx context.Context, in NewClient, tell Progress) (Client
 	if err != nil {
 		return Client{}, err
 	}
-	return c, f.settle(ctx, c, tell)
+	return c, f.settle(ctx, onClient(c), tell)
 }
 
 // Limit changes what a client's keys may cost per UTC month; nil takes the limit away.
@@ -66,7 +66,7 @@ func (f *Fleet) Retire(ctx context.Context, c Client, tell Progress) error {
 	if err != nil {
 		return err
 	}
-	return f.settle(ctx, c, tell)
+	return f.settle(ctx, onClient(c), tell)
 }
 
 func (f *Fleet) change(ctx context.Context, c Client, tell Progress, change func(*Client)) (Client, error) {
@@ -76,7 +76,7 @@ func (f *Fleet) change(ctx context.Context, c Client, tell Progress, change func
 	if err := f.want(ctx, &c, change); err != nil {
 		return c, err
 	}
-	return c, f.settle(ctx, c, tell)
+	return c, f.settle(ctx, onClient(c), tell)
 }
 
 // Change is something that is not as it is wanted.
@@ -89,8 +89,9 @@ type Change struct {
 // Plan compares what is wanted of every client with what is there and changes nothing.
 func (f *Fleet) Plan(ctx context.Context) (changes []Change, err error) {
 	err = f.every(ctx, func(c Client) error {
-		for _, s := range f.steps() {
-			actions, err := s.plan(ctx, &work{Client: c})
+		w := onClient(c)
+		for _, s := range f.steps(w) {
+			actions, err := s.plan(ctx, w)
 			if err != nil {
 				changes = append(changes, Change{c.Slug, s.name, fault.Message(err)})
 				continue
@@ -107,7 +108,7 @@ func (f *Fleet) Plan(ctx context.Context) (changes []Change, err error) {
 // Resume brings every client to what is wanted of it, also those whose creation or deletion broke off.
 func (f *Fleet) Resume(ctx context.Context, tell func(client Client, step, what string)) error {
 	return f.every(ctx, func(c Client) error {
-		return f.settle(ctx, c, func(step, what string) { tell(c, step, what) })
+		return f.settle(ctx, onClient(c), func(step, what string) { tell(c, step, what) })
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 	"mai/internal/sqldb"
 )
 
-// step is one thing that has to be true of a client.
+// step is one thing that has to be true of a client, or of a server that is no client's own.
 type step struct {
 	name string
 	// plan looks at the world and returns what has to be changed, in order; nothing when all is as it is wanted.
@@ -27,34 +27,43 @@ type action struct {
 	do   func(context.Context) error
 }
 
-// steps are the steps of a client, in order.
-func (f *Fleet) steps() []step { return []step{{"key", f.planKeys}} }
+// steps are what has to be done for a subject, in order.
+func (f *Fleet) steps(w *work) []step {
+	if w.ID == "" {
+		return nil
+	}
+	return []step{{"key", f.planKeys}}
+}
 
-// Progress is told as the steps of a client go.
+// Progress is told as the steps of a client or server go.
 type Progress func(step, what string)
 
-// work is one run of a client's steps, under a lease.
+// work is one run of the steps of a subject, under a lease.
 type work struct {
-	Client
-	fence int64
+	Client         // the zero client when the subject is a server that is no client's own
+	subject string // whose lease and journal it is: the client's id, or the server's
+	title   string // what people call the subject
+	fence   int64
 }
+
+// onClient is the work on a client, with its own server if it has one.
+func onClient(c Client) *work { return &work{Client: c, subject: c.ID, title: c.Name} }
 
 // leaseTime is how long a lease holds without being renewed: longer than any single call outside.
 const leaseTime = 2 * time.Minute
 
-// settle brings a client to what is wanted of it.
-func (f *Fleet) settle(ctx context.Context, c Client, tell Progress) error {
-	w := &work{Client: c}
+// settle brings a subject to what is wanted of it.
+func (f *Fleet) settle(ctx context.Context, w *work, tell Progress) error {
 	if err := f.lease(ctx, w); err != nil {
 		return err
 	}
 	var err error
-	for _, s := range f.steps() {
+	for _, s := range f.steps(w) {
 		if err = f.run(ctx, w, s, tell); err != nil {
 			break
 		}
 	}
-	if err == nil {
+	if err == nil && w.ID != "" {
 		err = f.write(ctx, w, func(tx *sqldb.Tx) error {
 			_, err := tx.Exec(`UPDATE clients SET ready_at = $1 WHERE id = $2 AND ready_at IS NULL`, tx.Now.UnixMicro(), w.ID)
 			return err
@@ -104,9 +113,9 @@ func (f *Fleet) journal(ctx context.Context, w *work, step, state, problem strin
 		if state == "doing" {
 			started = 1
 		}
-		_, err := tx.Exec(`INSERT INTO steps (client_id, name, state, attempts, error, updated_at) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (client_id, name) DO UPDATE SET state = excluded.state, attempts = steps.attempts + excluded.attempts,
-				error = excluded.error, updated_at = excluded.updated_at`, w.ID, step, state, started, problem, tx.Now.UnixMicro())
+		_, err := tx.Exec(`INSERT INTO steps (subject_id, name, state, attempts, error, updated_at) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (subject_id, name) DO UPDATE SET state = excluded.state, attempts = steps.attempts + excluded.attempts,
+				error = excluded.error, updated_at = excluded.updated_at`, w.subject, step, state, started, problem, tx.Now.UnixMicro())
 		return err
 	})
 }
@@ -114,10 +123,10 @@ func (f *Fleet) journal(ctx context.Context, w *work, step, state, problem strin
 // write is a transaction of somebody who holds the lease; it renews the lease.
 func (f *Fleet) write(ctx context.Context, w *work, fn func(*sqldb.Tx) error) error {
 	return f.db.Write(ctx, func(tx *sqldb.Tx) error {
-		n, err := tx.Exec(`UPDATE leases SET expires_at = $1 WHERE client_id = $2 AND fence = $3`,
-			tx.Now.Add(leaseTime).UnixMicro(), w.ID, w.fence)
+		n, err := tx.Exec(`UPDATE leases SET expires_at = $1 WHERE subject_id = $2 AND fence = $3`,
+			tx.Now.Add(leaseTime).UnixMicro(), w.subject, w.fence)
 		if err == nil && n == 0 {
-			err = fault.New(fault.Conflict, "Somebody else works on %s now; this run was overtaken and changed nothing more.", w.Name)
+			err = fault.New(fault.Conflict, "Somebody else works on %s now; this run was overtaken and changed nothing more.", w.title)
 		}
 		if err != nil {
 			return err
@@ -126,14 +135,14 @@ func (f *Fleet) write(ctx context.Context, w *work, fn func(*sqldb.Tx) error) er
 	})
 }
 
-// lease takes the right to work on a client, or says who has it. A lease of a process of this machine that is gone is
+// lease takes the right to work on a subject, or says who has it. A lease of a process of this machine that is gone is
 // free at once, any other when it expires.
 func (f *Fleet) lease(ctx context.Context, w *work) error {
 	return f.db.Write(ctx, func(tx *sqldb.Tx) error {
 		var actor string
 		var process int
 		var expires int64
-		err := tx.Row(`SELECT actor, process, fence, expires_at FROM leases WHERE client_id = $1`, []any{w.ID},
+		err := tx.Row(`SELECT actor, process, fence, expires_at FROM leases WHERE subject_id = $1`, []any{w.subject},
 			&actor, &process, &w.fence, &expires)
 		if err != nil && !errors.Is(err, sqldb.ErrNoRows) {
 			return err
@@ -141,13 +150,13 @@ func (f *Fleet) lease(ctx context.Context, w *work) error {
 		left := time.UnixMicro(expires).Sub(tx.Now)
 		if left > 0 && (actor != f.actor || running(process)) {
 			return fault.New(fault.Conflict, "%s (process %d) works on %s. Wait until that run has ended; if it died, %d seconds.",
-				actor, process, w.Name, int(left.Seconds())+1)
+				actor, process, w.title, int(left.Seconds())+1)
 		}
 		w.fence++
-		_, err = tx.Exec(`INSERT INTO leases (client_id, actor, process, fence, expires_at) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (client_id) DO UPDATE SET actor = excluded.actor, process = excluded.process, fence = excluded.fence,
+		_, err = tx.Exec(`INSERT INTO leases (subject_id, actor, process, fence, expires_at) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (subject_id) DO UPDATE SET actor = excluded.actor, process = excluded.process, fence = excluded.fence,
 				expires_at = excluded.expires_at`,
-			w.ID, f.actor, os.Getpid(), w.fence, tx.Now.Add(leaseTime).UnixMicro())
+			w.subject, f.actor, os.Getpid(), w.fence, tx.Now.Add(leaseTime).UnixMicro())
 		return err
 	})
 }
@@ -160,7 +169,7 @@ func running(process int) bool {
 // release gives the lease back.
 func (f *Fleet) release(ctx context.Context, w *work) error {
 	return f.db.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(`UPDATE leases SET expires_at = 0 WHERE client_id = $1 AND fence = $2`, w.ID, w.fence)
+		_, err := tx.Exec(`UPDATE leases SET expires_at = 0 WHERE subject_id = $1 AND fence = $2`, w.subject, w.fence)
 		return err
 	})
 }

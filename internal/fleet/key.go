@@ -258,7 +258,7 @@ func (f *Fleet) Adopt(ctx context.Context, c Client, hash, secret string) error 
 		}
 		sealed = f.sealer.Seal(secret, "key "+hash)
 	}
-	w := &work{Client: c}
+	w := onClient(c)
 	if err := f.lease(ctx, w); err != nil {
 		return err
 	}
