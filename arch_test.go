@@ -25,7 +25,7 @@ var imports = map[string][]string{
 		"internal/account", "internal/chat", "internal/demo", "internal/fault", "internal/gateway", "internal/ledger",
 		"internal/livecheck", "internal/meter", "internal/money", "internal/openai", "internal/openrouter",
 		"internal/openrouter/sim", "internal/seal",
-		"internal/server", "internal/sqldb", "internal/webapp", "web",
+		"internal/server", "internal/sqldb", "internal/summary", "internal/webapp", "web",
 	},
 	"cmd/maictl":         {"internal/fault", "internal/fleet", "internal/money"},
 	"cmd/openrouter-sim": {"internal/openrouter/sim"},
@@ -56,10 +56,12 @@ var imports = map[string][]string{
 	"internal/seal":       {"internal/fault"},
 	"internal/server": {
 		"internal/account", "internal/chat", "internal/fault", "internal/gateway", "internal/ledger", "internal/meter",
-		"internal/money", "internal/openrouter", "internal/sqldb", "internal/webapp", "web",
+		"internal/money", "internal/openrouter", "internal/sqldb", "internal/summary", "internal/webapp", "web",
 	},
-	"internal/sqldb":  {"internal/fault"},
-	"internal/webapp": {"internal/fault"},
+	"internal/sqldb": {"internal/fault"},
+	// What leaves an instance for the provider: both programs know its shape, and it knows neither.
+	"internal/summary": {"internal/money"},
+	"internal/webapp":  {"internal/fault"},
 
 	"bench":       {},
 	"tools/image": {},

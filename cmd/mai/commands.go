@@ -28,7 +28,7 @@ func commands() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(), demoCommand(), healthCommand(), versionCommand(), configCommand(), ledgerCommand(), liveCheckCommand())
+	root.AddCommand(serveCommand(), demoCommand(), healthCommand(), versionCommand(), configCommand(), ledgerCommand(), usageCommand(), liveCheckCommand())
 	return root
 }
 

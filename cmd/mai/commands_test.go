@@ -11,6 +11,7 @@ import (
 	"mai/internal/money"
 	"mai/internal/openrouter/sim"
 	"mai/internal/sqldb"
+	"mai/internal/summary"
 )
 
 func TestVersion(t *testing.T) {
@@ -41,6 +42,7 @@ func TestRefusals(t *testing.T) {
 		{"no ledger to export", nil, []string{"ledger", "export", "--data", empty}, []string{"no database", empty, "--data"}},
 		{"no ledger to verify", nil, []string{"ledger", "verify", "--data", empty}, []string{"no database", empty}},
 		{"nobody to be healthy", nil, []string{"health", "--addr", "127.0.0.1:1"}, []string{"No mai answers"}},
+		{"no token file", []string{"MAI_PROVIDER_TOKEN_FILE=/nowhere"}, []string{"serve", "--data", empty}, []string{"MAI_PROVIDER_TOKEN_FILE"}},
 		{"no key file", []string{"OPENROUTER_API_KEY_FILE=/nowhere"}, []string{"serve", "--data", empty}, []string{"OPENROUTER_API_KEY_FILE"}},
 		{"address in use", nil, []string{"serve", "--data", t.TempDir(), "--addr", taken(t)}, []string{"--addr 127.0.0.1:0", "PORT="}},
 	} {
@@ -159,6 +161,16 @@ func TestLedgerCommands(t *testing.T) {
 	}
 	if code, out, _ := run(t, nil, "ledger", "verify", "--json", "--data", dir); code != 0 || !strings.Contains(out, before) {
 		t.Errorf("%d %s", code, out)
+	}
+	var told summary.Summary
+	if code, out, errs := run(t, nil, "usage", "--json", "--data", dir); code != 0 || json.Unmarshal([]byte(out), &told) != nil {
+		t.Errorf("%d %s%s", code, out, errs)
+	}
+	if told.Ledger.Seq != 3 || told.Ledger.Hash != before || told.Spend.Requests != 5 || told.Spend.Cost != told.Ledger.Cost || len(told.States) != 2 || told.Users != 1 {
+		t.Errorf("%+v", told)
+	}
+	if code, out, errs := run(t, nil, "usage", "--data", dir); code != 0 || !strings.Contains(out, before) || !strings.Contains(out, "1 requests are unknown") {
+		t.Errorf("%d %s%s", code, out, errs)
 	}
 	if _, out, _ := run(t, nil, "ledger", "export", "--data", dir); strings.Count(out, "\n") != 7 || !strings.Contains(out, "0.000000123") {
 		t.Errorf("%s", out)

@@ -13,32 +13,35 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"mai/internal/server"
 )
 
 // Config is everything that can be told to an instance from outside. It is read
 // once, here, and handed out in pieces: no package reads the environment itself.
 type Config struct {
-	Addr           string         // where to listen, host:port; ":8080" is every interface
-	DataDir        string         // the folder that holds the database, the lock and the socket
-	Name           string         // what the workspace calls itself
-	Production     bool           // ENV=prod
-	SignUp         bool           // whether people may register after the first one
-	Locale         string         // "en" or "pl", for people who have not chosen
-	LogLevel       slog.Level     // the least severe level that is logged
-	BaseURL        string         // OpenRouter's API, without a trailing slash
-	APIKey         string         // the key from the environment or from APIKeyFile; "" when there is none
-	APIKeyFile     string         // set: the connection is managed from outside and the file is read again when it changes
-	SecretFile     string         // the key that seals secrets in the database
-	SetupToken     string         // "" or what the first registration must present
-	MarkupBP       int64          // charge = cost × MarkupBP / 10000
-	TrustedProxies []netip.Prefix // whose X-Forwarded headers are believed
-	TimeZone       *time.Location // the days that charts show; billing is in UTC
-	DrainTimeout   time.Duration  // how long a stopping server lets open streams finish
-	MinFreeDisk    int64          // bytes; below this no new paid call is accepted
-	CrashAt        string         // "" or the crash point at which the process kills itself, for tests
-	CrashHit       int            // at which pass of that point, from 1
-	ClockFile      string         // "" or a file with what the wall clock is ahead, for tests
-	LimitsOver     int64          // by what the time limits of connections are divided, for tests
+	Addr              string         // where to listen, host:port; ":8080" is every interface
+	DataDir           string         // the folder that holds the database, the lock and the socket
+	Name              string         // what the workspace calls itself
+	Production        bool           // ENV=prod
+	SignUp            bool           // whether people may register after the first one
+	Locale            string         // "en" or "pl", for people who have not chosen
+	LogLevel          slog.Level     // the least severe level that is logged
+	BaseURL           string         // OpenRouter's API, without a trailing slash
+	APIKey            string         // the key from the environment or from APIKeyFile; "" when there is none
+	APIKeyFile        string         // set: the connection is managed from outside and the file is read again when it changes
+	SecretFile        string         // the key that seals secrets in the database
+	ProviderTokenFile string         // "" or the file with what the provider's tool presents for the summary
+	SetupToken        string         // "" or what the first registration must present
+	MarkupBP          int64          // charge = cost × MarkupBP / 10000
+	TrustedProxies    []netip.Prefix // whose X-Forwarded headers are believed
+	TimeZone          *time.Location // the days that charts show; billing is in UTC
+	DrainTimeout      time.Duration  // how long a stopping server lets open streams finish
+	MinFreeDisk       int64          // bytes; below this no new paid call is accepted
+	CrashAt           string         // "" or the crash point at which the process kills itself, for tests
+	CrashHit          int            // at which pass of that point, from 1
+	ClockFile         string         // "" or a file with what the wall clock is ahead, for tests
+	LimitsOver        int64          // by what the time limits of connections are divided, for tests
 
 	effective []effective
 }
@@ -106,6 +109,9 @@ func serverSettings() []setting {
 		{env: []string{"MAI_SETUP_TOKEN"}, allowed: "letters, digits and signs without a space", secret: true,
 			usage: "what the first registration must present",
 			set:   func(c *Config, s string) (string, bool) { c.SetupToken = s; return s, oneWord(s) }},
+		{env: []string{"MAI_PROVIDER_TOKEN_FILE"}, flag: "provider-token-file",
+			allowed: "a file that holds one word of at least 32 characters", usage: "what the provider's tool must present for the summary of spending and health; none is served without it",
+			set: func(c *Config, s string) (string, bool) { c.ProviderTokenFile = s; return s, s != "" }},
 		{env: []string{"DEFAULT_LOCALE"}, flag: "locale", def: "en", allowed: "en or pl",
 			usage: "language for people who have not chosen one", set: setLocale},
 		{env: []string{"MAI_TIME_ZONE"}, flag: "time-zone", def: "UTC", allowed: "a time zone such as Europe/Warsaw",
@@ -227,6 +233,11 @@ func (c *Config) complete() error {
 		c.SecretFile = filepath.Join(c.DataDir, "secret.key")
 		c.find("MAI_SECRET_FILE").Value = c.SecretFile
 	}
+	if c.ProviderTokenFile != "" {
+		if _, err := server.ReadProviderToken(c.ProviderTokenFile); err != nil {
+			return fmt.Errorf("MAI_PROVIDER_TOKEN_FILE: %w", err)
+		}
+	}
 	if c.APIKeyFile == "" {
 		return nil
 	}
@@ -251,6 +262,11 @@ func readKeyFile(path string) (string, error) {
 		return "", fmt.Errorf("OPENROUTER_API_KEY_FILE is %q, which holds no single key; allowed is a file with one key and nothing else", path)
 	}
 	return key, nil
+}
+
+// site is what the provider is told of the instance beside its books.
+func (c *Config) site() server.Site {
+	return server.Site{Version: version, DataDir: c.DataDir, MinFree: c.MinFreeDisk}
 }
 
 // sourceOf says who decided the setting with this name.

@@ -110,7 +110,8 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	}
 	handler, err := server.New(server.Options{
 		DB: db, Accounts: accounts, Ledger: books, Meter: calls, Chats: chats, Log: log, UI: ui,
-		Name: config.Name, Version: version, Locale: config.Locale, Trusted: config.TrustedProxies, Demo: h.logins,
+		Name: config.Name, Site: config.site(), ProviderTokenFile: config.ProviderTokenFile,
+		Locale: config.Locale, Trusted: config.TrustedProxies, Demo: h.logins,
 		Now: now, SlowestReader: max(webapp.SlowestReader/time.Duration(patience), time.Second),
 	})
 	if err != nil {

@@ -28,7 +28,7 @@ func (s *Server) instanceRoutes(api huma.API) {
 	add(s, api, Public, "GET", "/api/v1/instance", "What a person sees before signing in", func(ctx context.Context, c caller, _ *struct{}) (*body[instanceReply], error) {
 		r, err := s.Accounts.Registration(ctx)
 		return reply(instanceReply{
-			Name: s.Name, Version: s.Version, SetupNeeded: r.SetupNeeded, SetupTokenRequired: r.SetupTokenRequired, SignupOpen: r.Open,
+			Name: s.Name, Version: s.Site.Version, SetupNeeded: r.SetupNeeded, SetupTokenRequired: r.SetupTokenRequired, SignupOpen: r.Open,
 			Encrypted: webapp.Encrypted(c.r, s.Trusted), Locale: s.Locale, Demo: len(s.Demo) > 0, DemoLogins: s.Demo,
 		}, err)
 	})

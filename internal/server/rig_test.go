@@ -36,12 +36,13 @@ const (
 
 // settings are what tests set differently. The zero value is an instance that is connected to its simulator.
 type settings struct {
-	signUp       bool
-	setupToken   string
-	trusted      []netip.Prefix
-	disconnected bool
-	keyFile      string
-	sim          sim.Options
+	signUp        bool
+	setupToken    string
+	trusted       []netip.Prefix
+	disconnected  bool
+	keyFile       string
+	providerToken string // a file
+	sim           sim.Options
 }
 
 // rig is an instance behind a real listener, wired as the program wires it, with the simulator as its OpenRouter.
@@ -125,7 +126,7 @@ func (r *rig) wire(set settings) *server.Server {
 	r.accounts = account.New(db, account.Options{SignUp: policy, SetupToken: set.setupToken})
 	r.desk = account.New(db, account.Options{SignUp: account.NeedApproval})
 	s, err := server.New(server.Options{DB: db, Accounts: r.accounts, Ledger: r.books, Meter: calls, Chats: chats, Log: log,
-		UI: fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}}, Name: "Karpacz", Version: "test", Locale: "en", Trusted: set.trusted})
+		UI: fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}}, Name: "Karpacz", Site: server.Site{Version: "test", DataDir: dir}, ProviderTokenFile: set.providerToken, Locale: "en", Trusted: set.trusted})
 	check(err)
 	return s
 }

@@ -23,6 +23,7 @@ import (
 	"mai/internal/ledger"
 	"mai/internal/meter"
 	"mai/internal/sqldb"
+	"mai/internal/summary"
 	"mai/internal/webapp"
 )
 
@@ -42,13 +43,16 @@ type Options struct {
 	Log      *slog.Logger
 	UI       fs.FS // the built browser UI
 	Name     string
-	Version  string
+	Site     Site
 	Locale   string
 	Trusted  []netip.Prefix // proxies that are believed about encryption and addresses
 	Demo     []Login        // shown on the sign-in page of a demo; none otherwise
 
-	Now           func() time.Time // the wall clock; nil means time.Now
-	SlowestReader time.Duration    // how long a reader of events may take to accept one; 0 means webapp.SlowestReader
+	Now func() time.Time // the wall clock; nil means time.Now
+	// ProviderTokenFile holds what the provider's tool must present for the summary; "" serves none.
+	ProviderTokenFile string
+
+	SlowestReader time.Duration // how long a reader of events may take to accept one; 0 means webapp.SlowestReader
 }
 
 // Login is a way to sign in to a demo.
@@ -95,7 +99,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	api := humago.New(mux, openAPI(o.Version))
+	api := humago.New(mux, openAPI(o.Site.Version))
 	s.instanceRoutes(api)
 	s.authRoutes(api)
 	s.userRoutes(api)
@@ -115,6 +119,7 @@ func New(o Options) (*Server, error) {
 	}))
 	mux.Handle("GET /health", webapp.Serve(o.Log, s.health))
 	mux.Handle("GET /ready", webapp.Serve(o.Log, s.ready))
+	mux.Handle("GET "+summary.Path, webapp.Serve(o.Log, s.providerSummary))
 	gateway.New(o.Accounts, o.Meter, o.Trusted, o.SlowestReader, o.Log).Register(mux)
 	mux.Handle("/api/", webapp.Serve(o.Log, func(http.ResponseWriter, *http.Request) error {
 		return fault.New(fault.NotFound, "There is no such address in the API. GET /api/openapi.json lists them.")

@@ -84,6 +84,12 @@ func checkVersions(ctx context.Context, pool *sql.DB, schema fs.FS) error {
 	return nil
 }
 
+// Schema is the number of the last migration that was applied.
+func (tx *Tx) Schema() (version int64, err error) {
+	err = tx.Row(`SELECT MAX(version_id) FROM goose_db_version WHERE is_applied = 1`, nil, &version)
+	return version, err
+}
+
 func checkSQLite(ctx context.Context, pool *sql.DB) error {
 	var version string
 	if err := pool.QueryRowContext(ctx, `SELECT sqlite_version()`).Scan(&version); err != nil {
