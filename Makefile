@@ -20,7 +20,7 @@ NPM_INSTALL = PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm --prefix $(1) install --no-
 
 skipped = @printf '\n*** SKIPPED: %s\n\n' '$(1)'
 
-.PHONY: help run demo build maictl test oracle test-quick prove prove-guards live lint bench bench-ui image fmt
+.PHONY: help run demo build maictl test oracle test-quick prove prove-guards fleet live lint bench bench-ui image fmt
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,7 @@ else
 endif
 	$(MAKE) --no-print-directory oracle
 	go run ./cmd/prove --quick
+	go test -count=1 -v -timeout 20m ./e2e/fleet -rig short
 
 oracle: ## what others say about the simulator: official clients, OpenRouter's own document where it is at hand
 ifdef UI
@@ -72,6 +73,9 @@ prove: ## kill it a hundred times and compare the books entry by entry
 
 prove-guards: ## take out one guard of the books after another: the proof must notice each
 	go run ./cmd/prove --guards
+
+fleet: build ## the provider's stories on machines: servers as containers, Docker in them, an ACME authority
+	go test -count=1 -v -timeout 120m ./e2e/fleet -rig full
 
 live: build ## compare the real OpenRouter with the simulator, with your key; asks first, costs a few cents
 	bin/mai live-check --record bin/live-records
