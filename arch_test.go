@@ -29,6 +29,7 @@ var imports = map[string][]string{
 	},
 	"cmd/maictl":         {"internal/fault", "internal/fleet", "internal/money"},
 	"cmd/openrouter-sim": {"internal/openrouter/sim"},
+	"cmd/hetzner-sim":    {"internal/hetzner/sim"},
 	// The proof sees the program from outside only.
 	"cmd/prove": {"internal/money"},
 
@@ -47,7 +48,8 @@ var imports = map[string][]string{
 	"internal/money":      {},
 	"internal/openai":     {"internal/fault", "internal/money"},
 	"internal/openrouter": {"internal/fault", "internal/money"},
-	// The simulator is the second bookkeeper: sharing code would share mistakes.
+	// The simulators are second opinions: sharing code would share mistakes.
+	"internal/hetzner/sim":    {},
 	"internal/openrouter/sim": {},
 	"internal/outbound":       {"internal/fault"},
 	"internal/remote":         {"internal/fault"},
