@@ -141,8 +141,15 @@ func (b *books) settle(c *call, at time.Time, source string) step {
 		if c.end == cut {
 			finish = string(cut)
 		}
-		_, err = b.ledger.Settle(tx, c.id, ledger.Settlement{GenerationID: c.generation, Cost: cost, CostRaw: c.cost, Source: source,
-			Usage: ledger.Usage{Prompt: int64(c.prompt), Completion: int64(c.answer), ServedModel: c.model, FinishReason: finish}})
+		s := ledger.Settlement{GenerationID: c.generation, Cost: cost, CostRaw: c.cost, Source: source,
+			Usage: ledger.Usage{Prompt: int64(c.prompt), Completion: int64(c.answer), ServedModel: c.model, FinishReason: finish}}
+		if source != "generation" {
+			s.Latency = c.ended().Sub(c.at)
+		}
+		if source == "stream" {
+			s.FirstToken = c.first
+		}
+		_, err = b.ledger.Settle(tx, c.id, s)
 		return err
 	}}
 }

@@ -26,6 +26,7 @@ type books struct {
 	limit      map[string]money.Amount
 	counters   map[string]*counter // of the company, by period
 	dirty      map[string]bool
+	rollups    *rollups
 }
 
 // head is the end of the chain and the sums up to it.
@@ -56,6 +57,9 @@ type entry struct {
 	Period       string       `json:"period"`
 	OccurredAt   int64        `json:"occurred_at"`
 	RecordedAt   int64        `json:"recorded_at"`
+
+	// Of the intent, for the roll-ups; neither stored nor hashed.
+	apiKeyID, callKind string
 }
 
 const entryColumns = `seq, intent_id, kind, generation_id, cost, charge, markup_bp, cost_raw, source, key_hash, user_id, team_id, model, period, occurred_at, recorded_at, prev_hash, hash`
@@ -95,7 +99,7 @@ func (h head) follow(e entry, prev, hash []byte) (head, error) {
 
 // loadBooks reads the last checkpoint and walks the chain from there.
 func loadBooks(tx *sqldb.Tx) (*books, error) {
-	b := &books{limit: map[string]money.Amount{}, counters: map[string]*counter{}, dirty: map[string]bool{}, head: head{hash: []byte{}}}
+	b := &books{limit: map[string]money.Amount{}, counters: map[string]*counter{}, dirty: map[string]bool{}, rollups: newRollups(), head: head{hash: []byte{}}}
 	err := tx.Row(`SELECT seq, hash, cost, charge FROM checkpoints ORDER BY seq DESC LIMIT 1`, nil,
 		&b.head.seq, &b.head.hash, &b.head.cost, &b.head.charge)
 	if err != nil && !errors.Is(err, sqldb.ErrNoRows) {
@@ -177,7 +181,7 @@ func (b *books) append(tx *sqldb.Tx, l *Ledger, e entry) error {
 	b.head = next
 	tx.Undo(func() { b.head = before })
 	tx.BeforeCommit(l, b.flush)
-	return nil
+	return b.rollups.add(tx, series{e.UserID, e.TeamID, e.apiKeyID, e.Model, e.callKind}, e.bucketTime(), Sums{Cost: e.Cost, Charge: e.Charge})
 }
 
 // flush writes the counters that changed since the last commit and, now and then, a checkpoint.

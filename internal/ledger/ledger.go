@@ -56,17 +56,18 @@ var ErrDuplicateGeneration = errors.New("the generation id belongs to another in
 
 // Ledger is the books of one instance.
 type Ledger struct {
-	db    *sqldb.DB
-	owner string // this process, so that what an earlier one left open is recognised
-	log   *slog.Logger
-	books *books
+	db     *sqldb.DB
+	owner  string // this process, so that what an earlier one left open is recognised
+	log    *slog.Logger
+	books  *books
+	series seriesList
 }
 
-// Open checks the chain from its last checkpoint, mends the counters if they differ from what they cache, and ends what
+// Open checks the chain from its last checkpoint, mends counters and roll-ups if they differ from what they cache, and ends what
 // an earlier process left open: an intent whose generation id is stored becomes pending, any other that was sent
 // becomes unknown. It refuses books whose chain is broken.
 func Open(ctx context.Context, db *sqldb.DB, log *slog.Logger) (*Ledger, error) {
-	l := &Ledger{db: db, owner: uuid.NewString(), log: log}
+	l := &Ledger{db: db, owner: uuid.NewString(), log: log, series: seriesList{byID: map[int64]series{}}}
 	err := db.Write(ctx, func(tx *sqldb.Tx) (err error) {
 		if l.books, err = loadBooks(tx); err != nil {
 			return err
@@ -76,6 +77,9 @@ func Open(ctx context.Context, db *sqldb.DB, log *slog.Logger) (*Ledger, error) 
 		}
 		return l.recover(tx)
 	})
+	if err == nil {
+		err = l.mendRollups(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the ledger: %w", err)
 	}
@@ -199,6 +203,9 @@ type Settlement struct {
 	CostRaw      string // the number as OpenRouter wrote it
 	Source       string // stream, reply or generation
 	Usage        Usage
+	// Latency is the time from asking to the end of the answer, FirstToken to the first token of a stream. Zero when the
+	// answer was not seen to its end.
+	Latency, FirstToken time.Duration
 }
 
 // Settle ends an open intent with an entry for its exact cost, and gives its hold back. It returns the charge.
@@ -220,14 +227,20 @@ func (l *Ledger) Settle(tx *sqldb.Tx, intentID string, s Settlement) (money.Amou
 	if err := l.books.append(tx, l, entry{
 		IntentID: intentID, Kind: "settle", GenerationID: s.GenerationID, Cost: s.Cost, Charge: charge, Markup: in.markup,
 		CostRaw: s.CostRaw, Source: s.Source, KeyHash: in.keyHash, UserID: in.userID, TeamID: in.teamID, Model: in.model,
-		Period: in.period, OccurredAt: in.sentAt, RecordedAt: tx.Now.UnixMicro(),
+		Period: in.period, OccurredAt: in.sentAt, RecordedAt: tx.Now.UnixMicro(), apiKeyID: in.apiKeyID, callKind: in.kind,
 	}); err != nil {
 		return 0, err
 	}
+	u := s.Usage.bounded()
+	if err := l.books.rollups.add(tx, in.series, in.sentAt, Sums{Settled: 1, Prompt: u.Prompt, Completion: u.Completion, Reasoning: u.Reasoning,
+		Cached: u.Cached, Latency: once(s.Latency), FirstTokens: once(s.FirstToken)}); err != nil {
+		return 0, err
+	}
 	_, err = tx.Exec(`UPDATE intents SET state = 'settled', reason = '', generation_id = $2, ended_at = coalesce(ended_at, $3), next_look_at = NULL,
-		served_model = $4, finish_reason = $5, prompt_tokens = $6, completion_tokens = $7, reasoning_tokens = $8, cached_tokens = $9 WHERE id = $1`,
-		intentID, s.GenerationID, tx.Now.UnixMicro(), s.Usage.ServedModel, s.Usage.FinishReason,
-		s.Usage.Prompt, s.Usage.Completion, s.Usage.Reasoning, s.Usage.Cached)
+		served_model = $4, finish_reason = $5, prompt_tokens = $6, completion_tokens = $7, reasoning_tokens = $8, cached_tokens = $9,
+		latency = $10, first_token = $11 WHERE id = $1`,
+		intentID, s.GenerationID, tx.Now.UnixMicro(), u.ServedModel, u.FinishReason, u.Prompt, u.Completion, u.Reasoning, u.Cached,
+		max(s.Latency, 0).Microseconds(), max(s.FirstToken, 0).Microseconds())
 	return charge, err
 }
 
@@ -242,6 +255,13 @@ func (l *Ledger) Release(tx *sqldb.Tx, intentID string, to State, reason string)
 		return err
 	}
 	if err := l.books.move(tx, l, in.period, 0, -in.hold); err != nil {
+		return err
+	}
+	ended := Sums{Failed: 1}
+	if to == Unknown {
+		ended = Sums{Unknown: 1, AtMost: in.hold}
+	}
+	if err := l.books.rollups.add(tx, in.series, in.sentAt, ended); err != nil {
 		return err
 	}
 	_, err = tx.Exec(`UPDATE intents SET state = $2, reason = $3, ended_at = coalesce(ended_at, $4), next_look_at = NULL WHERE id = $1`,
@@ -266,17 +286,18 @@ func (l *Ledger) Postpone(tx *sqldb.Tx, intentID string, next time.Time) error {
 
 // held is what a transition needs to know of an intent.
 type held struct {
-	period, keyHash, userID, teamID, model string
-	markup                                 money.Markup
-	hold                                   money.Amount
-	sentAt                                 int64
+	series
+	period, keyHash string
+	markup          money.Markup
+	hold            money.Amount
+	sentAt          int64
 }
 
 func openIntent(tx *sqldb.Tx, id string) (held, error) {
 	var in held
 	var state State
-	err := tx.Row(`SELECT state, period, key_hash, user_id, team_id, model, markup_bp, at_most_charge, sent_at FROM intents WHERE id = $1`,
-		[]any{id}, &state, &in.period, &in.keyHash, &in.userID, &in.teamID, &in.model, &in.markup, &in.hold, &in.sentAt)
+	err := tx.Row(`SELECT state, period, key_hash, user_id, team_id, api_key_id, model, kind, markup_bp, at_most_charge, sent_at FROM intents WHERE id = $1`,
+		[]any{id}, &state, &in.period, &in.keyHash, &in.userID, &in.teamID, &in.apiKeyID, &in.model, &in.kind, &in.markup, &in.hold, &in.sentAt)
 	if err == nil && !state.Open() {
 		err = ErrEnded
 	}

@@ -53,7 +53,9 @@ func (m *model) fold() map[string]sums {
 }
 
 // chargeOf is the rounding rule in other arithmetic.
-func chargeOf(cost money.Amount) money.Amount {
+func chargeOf(cost money.Amount) money.Amount { return chargeAt(cost, markup) }
+
+func chargeAt(cost money.Amount, markup money.Markup) money.Amount {
 	n := new(big.Int).Mul(big.NewInt(int64(cost)), big.NewInt(int64(markup)))
 	n.Add(n, big.NewInt(5_000)).Div(n, big.NewInt(10_000))
 	return money.Amount(n.Int64())

@@ -16,6 +16,7 @@ type Intent struct {
 	Kind         string
 	UserID       string
 	TeamID       string // the user's team when the call was made
+	APIKeyID     string // "" when it was not made with an API key
 	Model        string
 	KeyHash      string
 	State        State
@@ -27,6 +28,8 @@ type Intent struct {
 	EndedAt      time.Time // zero while open
 	Looks        int       // how often /generation was asked
 	Usage        Usage
+	Latency      time.Duration // until the end of the answer; 0 when it was not measured
+	FirstToken   time.Duration // until the first token of a stream; 0 when it was not measured
 
 	entries      int64 // how many entries it has
 	cost, charge money.Amount
@@ -45,18 +48,20 @@ func (in Intent) sum(of money.Amount) *money.Amount {
 	return &of
 }
 
-const intentQuery = `SELECT i.id, i.kind, i.user_id, i.team_id, i.model, i.key_hash, i.state, i.reason, coalesce(i.generation_id, ''),
+const intentQuery = `SELECT i.id, i.kind, i.user_id, i.team_id, i.api_key_id, i.model, i.key_hash, i.state, i.reason, coalesce(i.generation_id, ''),
 	i.at_most_cost, i.at_most_charge, i.sent_at, coalesce(i.ended_at, 0), i.looks, i.served_model, i.finish_reason,
-	i.prompt_tokens, i.completion_tokens, i.reasoning_tokens, i.cached_tokens,
+	i.prompt_tokens, i.completion_tokens, i.reasoning_tokens, i.cached_tokens, i.latency, i.first_token,
 	COUNT(e.seq), coalesce(SUM(e.cost), 0), coalesce(SUM(e.charge), 0)
 	FROM intents i LEFT JOIN entries e ON e.intent_id = i.id `
 
 func scanIntent(scan func(...any) error) (in Intent, err error) {
 	var sent, ended int64
-	err = scan(&in.ID, &in.Kind, &in.UserID, &in.TeamID, &in.Model, &in.KeyHash, &in.State, &in.Reason, &in.GenerationID,
+	err = scan(&in.ID, &in.Kind, &in.UserID, &in.TeamID, &in.APIKeyID, &in.Model, &in.KeyHash, &in.State, &in.Reason, &in.GenerationID,
 		&in.AtMostCost, &in.AtMostCharge, &sent, &ended, &in.Looks, &in.Usage.ServedModel, &in.Usage.FinishReason,
-		&in.Usage.Prompt, &in.Usage.Completion, &in.Usage.Reasoning, &in.Usage.Cached, &in.entries, &in.cost, &in.charge)
+		&in.Usage.Prompt, &in.Usage.Completion, &in.Usage.Reasoning, &in.Usage.Cached, &in.Latency, &in.FirstToken, &in.entries, &in.cost, &in.charge)
 	in.SentAt = time.UnixMicro(sent).UTC()
+	in.Latency *= time.Microsecond
+	in.FirstToken *= time.Microsecond
 	if ended != 0 {
 		in.EndedAt = time.UnixMicro(ended).UTC()
 	}
@@ -66,12 +71,6 @@ func scanIntent(scan func(...any) error) (in Intent, err error) {
 // Intents returns up to limit intents after the one with the id after ("" for the first), oldest first.
 func (l *Ledger) Intents(ctx context.Context, after string, limit int) ([]Intent, error) {
 	return l.list(ctx, `WHERE i.id > $1 GROUP BY i.id ORDER BY i.id LIMIT $2`, after, limit)
-}
-
-// Latest returns the newest intents of a UTC month, newest first: those of one user, or with "" those of everybody.
-func (l *Ledger) Latest(ctx context.Context, period, userID string, limit int) ([]Intent, error) {
-	return l.list(ctx, `WHERE i.period = $1 AND ($2 = '' OR i.user_id = $2) GROUP BY i.id ORDER BY i.sent_at DESC, i.id DESC LIMIT $3`,
-		period, userID, limit)
 }
 
 // Due returns pending intents whose time to ask again has come.
@@ -166,36 +165,5 @@ func (l *Ledger) Accuracy(ctx context.Context) ([]StateSum, error) {
 		s.State = state
 		list = append(list, s)
 	}
-	return list, err
-}
-
-// Total sums what one user spent in one team on one model on one UTC day. Requests counts every call that left and may
-// cost.
-type Total struct {
-	UserID, TeamID, Model string
-	Day                   time.Time
-	Requests              int64
-	Prompt, Completion    int64 // tokens
-	Charge                money.Amount
-}
-
-// Totals sums a UTC month by user, team, model and day: for one user, or with "" for everybody. Every other sum of the
-// month is a sum of these.
-func (l *Ledger) Totals(ctx context.Context, period, userID string) (list []Total, err error) {
-	const day = 24 * 60 * 60 * 1_000_000
-	err = l.db.Read(ctx, func(tx *sqldb.Tx) error {
-		list, err = sqldb.All(tx, `SELECT user_id, team_id, model, sent_at / $2 AS day, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens), SUM(charge)
-			FROM (SELECT i.user_id, i.team_id, i.model, i.sent_at, i.prompt_tokens, i.completion_tokens,
-					(SELECT coalesce(SUM(e.charge), 0) FROM entries e WHERE e.intent_id = i.id) AS charge
-				FROM intents i WHERE i.period = $1 AND ($3 = '' OR i.user_id = $3) AND i.state NOT IN ('free', 'created')) AS calls
-			GROUP BY user_id, team_id, model, day ORDER BY user_id, team_id, model, day`, []any{period, int64(day), userID},
-			func(scan func(...any) error) (t Total, err error) {
-				var n int64
-				err = scan(&t.UserID, &t.TeamID, &t.Model, &n, &t.Requests, &t.Prompt, &t.Completion, &t.Charge)
-				t.Day = time.UnixMicro(n * day).UTC()
-				return t, err
-			})
-		return err
-	})
 	return list, err
 }

@@ -30,7 +30,7 @@ func (r *Report) problem(format string, args ...any) {
 }
 
 // Verify looks at every page of the database, walks every entry of the ledger, and compares all that is derived from
-// them: hashes, charges, checkpoints, intents and counters. It only reads, in one transaction, and may run beside the server.
+// them: hashes, charges, checkpoints, intents, counters and roll-ups. It only reads, in one transaction, and may run beside the server.
 func Verify(ctx context.Context, db *sqldb.DB) (Report, error) {
 	r := Report{Problems: []string{}}
 	err := db.Read(ctx, func(tx *sqldb.Tx) error {
@@ -47,7 +47,10 @@ func Verify(ctx context.Context, db *sqldb.DB) (Report, error) {
 		if err := r.intents(tx); err != nil {
 			return err
 		}
-		return r.counters(tx)
+		if err := r.counters(tx); err != nil {
+			return err
+		}
+		return r.rollups(tx)
 	})
 	return r, err
 }

@@ -147,6 +147,9 @@ func TestWholeAnswer(t *testing.T) {
 		if u := in.Usage; u.Prompt != 11 || u.Completion != 40 || u.FinishReason != "stop" || !strings.HasPrefix(u.ServedModel, model+"-") { // its dated name
 			t.Errorf("stream %v: usage %+v", stream, u)
 		}
+		if in.Latency <= 0 || in.FirstToken > in.Latency || (in.FirstToken > 0) != stream {
+			t.Errorf("stream %v: took %v, the first token %v", stream, in.Latency, in.FirstToken)
+		}
 		if in.Kind != "api" || in.UserID != "ada" || in.Model != model || in.KeyHash != ledger.KeyHash(sim.DefaultKey) || in.AtMostCharge < *in.Charge() {
 			t.Errorf("stream %v: %+v", stream, in)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"mai/internal/fault"
 	"mai/internal/ledger"
@@ -63,6 +64,9 @@ type outcome struct {
 	finish       string
 	sent         bool
 	answered     bool // upstream answered with something other than an error status
+	began        time.Time
+	latency      time.Duration // until the end of the answer, 0 before
+	firstToken   time.Duration // until the first token of a stream, 0 before
 	err          error
 }
 
@@ -130,6 +134,7 @@ func (m *Meter) open(caller, ctx context.Context, c *Call) (a opened) {
 		a.err = err
 		return a
 	}
+	a.began = time.Now() // monotonic, unlike the books' clock
 	resp, sent, err := m.llm.Post(ctx, c.conn.BaseURL, c.conn.Key, body)
 	a.sent = sent
 	if err != nil {
@@ -193,7 +198,7 @@ func (m *Meter) readPlain(ctx context.Context, body io.Reader, o *outcome) {
 		return
 	}
 	o.take(reply)
-	o.last = reply
+	o.last, o.latency = reply, time.Since(o.began)
 	m.at("usage.received")
 }
 
@@ -226,8 +231,12 @@ func (m *Meter) readStream(ctx context.Context, c *Call, body *openai.TimedBody,
 		}
 		body.Part()
 		if reply.Usage != nil {
+			o.latency = time.Since(o.began)
 			body.Tail()
 			continue
+		}
+		if o.firstToken == 0 && reply.Text+reply.Reasoning != "" {
+			o.firstToken = time.Since(o.began)
 		}
 		if size += len(reply.Text) + len(reply.Reasoning); size > maxText {
 			o.err = m.explain(ctx, openai.ErrTooLarge)
@@ -415,7 +424,7 @@ func settlement(c *Call, o outcome) (ledger.Settlement, error) {
 	if c.Stream {
 		source = "stream"
 	}
-	return ledger.Settlement{GenerationID: o.generationID, Cost: cost, CostRaw: raw, Source: source, Usage: ledger.Usage{
+	return ledger.Settlement{GenerationID: o.generationID, Cost: cost, CostRaw: raw, Source: source, Latency: o.latency, FirstToken: o.firstToken, Usage: ledger.Usage{
 		Prompt: o.usage.PromptTokens, Completion: o.usage.CompletionTokens, Reasoning: o.usage.CompletionDetails.ReasoningTokens,
 		Cached: o.usage.PromptDetails.CachedTokens, ServedModel: o.model, FinishReason: o.finish,
 	}}, err

@@ -91,11 +91,13 @@ func (s *Server) listUsers(ctx context.Context, _ caller, _ *struct{}) (*body[it
 	if err != nil {
 		return nil, err
 	}
-	totals, err := s.Ledger.Totals(ctx, ledger.Period(s.Now()), "")
+	now := s.Now().UTC()
+	month := ledger.Filter{From: time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC), To: ledger.PeriodEnd(now)}
+	totals, err := s.totals(ctx, month, ledger.ByUser)
 	if err != nil {
 		return nil, err
 	}
-	byUser, err := sumBy(totals, func(t ledger.Total) string { return t.UserID })
+	byUser, err := sumBy(totals, func(t ledger.Row) string { return t.UserID })
 	list := make([]userReply, len(users))
 	for i, u := range users {
 		list[i] = newUserReply(u)

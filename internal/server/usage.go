@@ -26,13 +26,13 @@ type Sums struct {
 	CompletionTokens int64        `json:"completion_tokens"`
 }
 
-func (a Sums) add(t ledger.Total) (Sums, error) {
+func (a Sums) add(t ledger.Row) (Sums, error) {
 	charge, err := a.Charge.Add(t.Charge)
-	return Sums{charge, a.Requests + t.Requests, a.PromptTokens + t.Prompt, a.CompletionTokens + t.Completion}, err
+	return Sums{charge, a.Requests + t.Requests(), a.PromptTokens + t.Prompt, a.CompletionTokens + t.Completion}, err
 }
 
 // sumBy adds totals up by a key.
-func sumBy(totals []ledger.Total, key func(ledger.Total) string) (map[string]Sums, error) {
+func sumBy(totals []ledger.Row, key func(ledger.Row) string) (map[string]Sums, error) {
 	by := map[string]Sums{}
 	for _, t := range totals {
 		sum, err := by[key(t)].add(t)
@@ -185,21 +185,31 @@ func (s *Server) setBudget(ctx context.Context, _ caller, in *budgetInput) (*bod
 }
 
 // usage is a month of one user, or with "" of everybody, and the totals it is made of.
-func (s *Server) usage(ctx context.Context, month, userID string) (r MonthUsage, totals []ledger.Total, err error) {
+func (s *Server) usage(ctx context.Context, month, userID string) (r MonthUsage, totals []ledger.Row, err error) {
 	now := s.Now().UTC()
 	r.Month = cmp.Or(month, ledger.Period(now))
 	first, err := time.Parse("2006-01", r.Month)
 	if err != nil || first.After(now) {
 		return r, nil, fault.New(fault.Invalid, "A month is written like 2026-11 and has begun.")
 	}
-	if totals, err = s.Ledger.Totals(ctx, r.Month, userID); err != nil {
+	f := ledger.Filter{From: first, To: ledger.PeriodEnd(first)}
+	if userID != "" {
+		f.Users = []string{userID}
+	}
+	if totals, err = s.totals(ctx, f, ledger.ByDay, ledger.ByUser, ledger.ByTeam, ledger.ByModel); err != nil {
 		return r, nil, err
 	}
 	if err := r.addUp(totals, first, now); err != nil {
 		return r, nil, err
 	}
-	r.Recent, err = s.recent(ctx, r.Month, userID)
+	r.Recent, err = s.recent(ctx, f)
 	return r, totals, err
+}
+
+// totals are the sums of a filter, days in UTC, without those of calls that cost nothing.
+func (s *Server) totals(ctx context.Context, f ledger.Filter, by ...ledger.Dimension) ([]ledger.Row, error) {
+	rows, err := s.Ledger.Usage(ctx, f, time.UTC, by...)
+	return slices.DeleteFunc(rows, func(r ledger.Row) bool { return r.Requests() == 0 && r.Charge == 0 }), err
 }
 
 // ownUsage tells people what they used themselves, and nothing of others.
@@ -248,16 +258,16 @@ func (s *Server) summary(ctx context.Context, _ caller, in *monthInput) (*body[s
 }
 
 // addUp makes every sum of the month from the same totals, so that they agree with each other.
-func (r *MonthUsage) addUp(totals []ledger.Total, first, now time.Time) error {
-	byDay, err := sumBy(totals, func(t ledger.Total) string { return t.Day.Format(time.DateOnly) })
+func (r *MonthUsage) addUp(totals []ledger.Row, first, now time.Time) error {
+	byDay, err := sumBy(totals, func(t ledger.Row) string { return t.Day.Format(time.DateOnly) })
 	if err != nil {
 		return err
 	}
-	byModel, err := sumBy(totals, func(t ledger.Total) string { return t.Model })
+	byModel, err := sumBy(totals, func(t ledger.Row) string { return t.Model })
 	if err != nil {
 		return err
 	}
-	all, err := sumBy(totals, func(ledger.Total) string { return "" })
+	all, err := sumBy(totals, func(ledger.Row) string { return "" })
 	if err != nil {
 		return err
 	}
@@ -277,12 +287,12 @@ func (r *MonthUsage) addUp(totals []ledger.Total, first, now time.Time) error {
 }
 
 // addUpPeople is addUp for the sums by user and by team.
-func (r *summaryReply) addUpPeople(totals []ledger.Total) error {
-	byUser, err := sumBy(totals, func(t ledger.Total) string { return t.UserID })
+func (r *summaryReply) addUpPeople(totals []ledger.Row) error {
+	byUser, err := sumBy(totals, func(t ledger.Row) string { return t.UserID })
 	if err != nil {
 		return err
 	}
-	byTeam, err := sumBy(totals, func(t ledger.Total) string { return t.TeamID })
+	byTeam, err := sumBy(totals, func(t ledger.Row) string { return t.TeamID })
 	if err != nil {
 		return err
 	}
@@ -305,8 +315,8 @@ func (r *summaryReply) addUpPeople(totals []ledger.Total) error {
 // recentCount is how many of the last requests the page shows.
 const recentCount = 50
 
-func (s *Server) recent(ctx context.Context, month, userID string) ([]recentItem, error) {
-	list, err := s.Ledger.Latest(ctx, month, userID, recentCount)
+func (s *Server) recent(ctx context.Context, f ledger.Filter) ([]recentItem, error) {
+	list, err := s.Ledger.Calls(ctx, f, nil, "", recentCount)
 	recent := make([]recentItem, len(list))
 	for i, in := range list {
 		recent[i] = recentItem{LedgerItem: newLedgerItem(in), Kind: in.Kind, PromptTokens: in.Usage.Prompt, CompletionTokens: in.Usage.Completion}
