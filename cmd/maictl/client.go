@@ -59,18 +59,22 @@ func (p *program) clientCreate() *cobra.Command {
 	var l limits
 	var keyOnly, showKey bool
 	var host, domain string
+	var dedicated bool
+	wish := fleet.DefaultWish()
 	cmd := &cobra.Command{
 		Use:   "create NAME",
-		Short: "Make a client and its OpenRouter key",
-		Long: `create makes an OpenRouter key with a monthly limit and keeps it sealed, and places the client on a server. It can be
-killed at any moment: run it again, or run "maictl resume", and there is exactly one key.`,
-		Example: `  maictl client create "Company ABC" --limit 500 --no-deploy
+		Short: "Make a client, its OpenRouter key and its server",
+		Long: `create makes an OpenRouter key with a monthly limit and keeps it sealed, and makes a server at Hetzner for the client
+alone, or places it on one that you have. It can be killed at any moment: run it again, or run "maictl resume", and there is
+exactly one key and one server.`,
+		Example: `  maictl client create "Company ABC" --limit 500
+  maictl client create "Company ABC" --limit 500 --no-deploy
   maictl client create "Company ABC" --limit 500 --host shared1 --domain companyabc.example.com
   maictl client create "Company ABC" --budget 650 --no-deploy --json --show-key`,
 		Args: named(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !keyOnly && host == "" {
-				return fault.New(fault.Invalid, "Where shall it run? Say --host NAME for a server that you have (`maictl server list`, `maictl server adopt`), or --no-deploy to make the key only and deploy the image by hand as the README shows.")
+			if !keyOnly && host == "" && p.hetznerToken == "" {
+				return fault.New(fault.Invalid, "Where shall it run? Set HCLOUD_TOKEN for a server of its own at Hetzner, or say --host NAME for a server that you have (`maictl server list`, `maictl server adopt`); or --no-deploy to make the key only and deploy the image by hand as the README shows. No key was made.")
 			}
 			markup, err := money.ParseMarkup(l.markup)
 			if err != nil {
@@ -81,7 +85,8 @@ killed at any moment: run it again, or run "maictl resume", and there is exactly
 				return err
 			}
 			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
-				c, err := f.Create(ctx, fleet.NewClient{Name: args[0], Markup: markup, Limit: limit, Host: host, Domain: domain}, teller(cmd))
+				in := fleet.NewClient{Name: args[0], Markup: markup, Limit: limit, Host: host, Domain: domain}
+				c, err := p.createClient(ctx, cmd, f, in, wish, !keyOnly && host == "")
 				if err != nil {
 					return unfinished(cmd, c, err)
 				}
@@ -99,9 +104,31 @@ killed at any moment: run it again, or run "maictl resume", and there is exactly
 	cmd.Flags().BoolVar(&showKey, "show-key", false, "print the key, too")
 	cmd.Flags().StringVar(&host, "host", "", "place it beside others on this server; needs --domain")
 	cmd.Flags().StringVar(&domain, "domain", "", "where it answers, such as companyabc.example.com")
-	cmd.MarkFlagsMutuallyExclusive("host", "no-deploy")
+	cmd.Flags().BoolVar(&dedicated, "dedicated", true, "make a server at Hetzner for it alone; what happens without --host")
+	addWish(cmd, &wish)
+	cmd.MarkFlagsMutuallyExclusive("host", "no-deploy", "dedicated")
 	_ = cmd.RegisterFlagCompletionFunc("host", p.completeServer)
 	return cmd
+}
+
+// createClient makes a client, with a server of its own if it is to have one that is not made yet.
+func (p *program) createClient(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, in fleet.NewClient, wish fleet.Wish, own bool) (c fleet.Client, err error) {
+	if own {
+		if s, err := f.OwnServer(ctx, in.Name); err != nil {
+			return c, err
+		} else if s.HetznerID != 0 { // made by a run that broke off
+			own = false
+		}
+	}
+	create := func(o *fleet.Offer) error {
+		in.Offer = o
+		c, err = f.Create(ctx, in, teller(cmd))
+		return err
+	}
+	if own {
+		return c, p.order(ctx, cmd, f, wish, create)
+	}
+	return c, create(nil)
 }
 
 // unfinished says of a creation that broke off after the client was recorded how it goes on.
@@ -355,6 +382,10 @@ func (p *program) clientDelete() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.report(cmd, c, c.Name+" is deleted.")
+			sentence := c.Name + " is deleted."
+			if s, err := f.ServerOf(ctx, c); err == nil && s.Own() {
+				sentence += fmt.Sprintf(" Its server %s stays, with all its data, and costs %s a month. Delete it with `maictl server delete %s`.", s.Name, perMonth(s.Price, s.Currency), s.Name)
+			}
+			return p.report(cmd, c, sentence)
 		}, named(1, 1))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hetznercloud/hcloud-go/v2/hcloud"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -20,6 +22,8 @@ import (
 // settings are what the environment says.
 type settings struct {
 	dir, baseURL, management string
+	hetznerToken, hetznerURL string
+	hetznerPoll              string // how long to wait before asking Hetzner again, as the hcloud command has it
 	crashAt                  string // a hook for tests: the point at which the process kills itself
 }
 
@@ -35,10 +39,13 @@ func readSettings(environ []string) settings {
 	}
 	home := get("", "HOME")
 	return settings{
-		dir:        get(filepath.Join(get(filepath.Join(home, ".local", "share"), "XDG_DATA_HOME"), "maictl"), "MAICTL_DATA"),
-		baseURL:    get("https://openrouter.ai/api/v1", "OPENROUTER_BASE_URL"),
-		management: get("", "OPENROUTER_MANAGEMENT_KEY", "OPENROUTER_PROVISIONING_KEY"),
-		crashAt:    get("", "MAICTL_CRASH_AT"),
+		dir:          get(filepath.Join(get(filepath.Join(home, ".local", "share"), "XDG_DATA_HOME"), "maictl"), "MAICTL_DATA"),
+		baseURL:      get("https://openrouter.ai/api/v1", "OPENROUTER_BASE_URL"),
+		management:   get("", "OPENROUTER_MANAGEMENT_KEY", "OPENROUTER_PROVISIONING_KEY"),
+		hetznerToken: get("", "HCLOUD_TOKEN"),
+		hetznerURL:   get(hcloud.Endpoint, "HCLOUD_ENDPOINT"),
+		hetznerPoll:  get("500ms", "HCLOUD_POLL_INTERVAL"),
+		crashAt:      get("", "MAICTL_CRASH_AT"),
 	}
 }
 
@@ -61,6 +68,8 @@ Without a command, at a terminal, it asks what to do.
 
   OPENROUTER_MANAGEMENT_KEY   management (provisioning) key of your OpenRouter account; it is never stored
   OPENROUTER_BASE_URL         OpenRouter's API; the default is https://openrouter.ai/api/v1
+  HCLOUD_TOKEN                token of your project at Hetzner, to make servers; it is never stored
+  HCLOUD_ENDPOINT             Hetzner's API; the default is https://api.hetzner.cloud/v1
   MAICTL_DATA                 folder of the database and of the key that seals its secrets: back it up;
                               the default is ~/.local/share/maictl`,
 		Version:       version,
@@ -87,10 +96,31 @@ func (p *program) open(ctx context.Context) (*fleet.Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
+	hetzner, poll, err := p.hetzner()
+	if err != nil {
+		return nil, err
+	}
 	return fleet.Open(ctx, fleet.Options{
 		Dir: p.dir, BaseURL: p.baseURL, Management: p.management, HTTP: &http.Client{Timeout: 30 * time.Second},
-		At: at,
+		Hetzner: hetzner, Poll: poll, At: at,
 	})
+}
+
+// hetzner is the provider's project at Hetzner, nil without a token, and how often to ask it.
+func (p *program) hetzner() (*hcloud.Client, time.Duration, error) {
+	poll, err := time.ParseDuration(p.hetznerPoll)
+	if err != nil || poll <= 0 {
+		return nil, 0, fault.Wrap(fault.Invalid, err, "HCLOUD_POLL_INTERVAL must be a time such as 500ms.")
+	}
+	if p.hetznerToken == "" {
+		return nil, poll, nil
+	}
+	if strings.ContainsFunc(p.hetznerToken, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return nil, 0, fault.New(fault.Invalid, "HCLOUD_TOKEN holds a character that no token has. Copy it again from the Cloud Console.")
+	}
+	return hcloud.NewClient(hcloud.WithToken(p.hetznerToken), hcloud.WithEndpoint(p.hetznerURL), hcloud.WithApplication("maictl", version),
+		hcloud.WithHTTPClient(&http.Client{Timeout: 30 * time.Second}),
+		hcloud.WithPollOpts(hcloud.PollOpts{BackoffFunc: hcloud.ConstantBackoff(poll)})), poll, nil
 }
 
 // with runs fn with the fleet.
@@ -124,9 +154,9 @@ func (p *program) planCommand() *cobra.Command {
 				} else {
 					rows := make([][]string, len(changes))
 					for i, c := range changes {
-						rows[i] = []string{"mai-" + c.Client, c.Step, c.What}
+						rows[i] = []string{cmp.Or(c.Server, "mai-"+c.Client), c.Step, c.What}
 					}
-					err = printTable(cmd, "Everything is as it is wanted.", []string{"Client", "Step", "To do"}, rows)
+					err = printTable(cmd, "Everything is as it is wanted.", []string{"Of", "Step", "To do"}, rows)
 				}
 				if err == nil && len(changes) > 0 {
 					err = errPending
@@ -140,12 +170,12 @@ func (p *program) planCommand() *cobra.Command {
 func (p *program) resumeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "resume",
-		Short:   "Bring every client to what is wanted of it, from wherever an earlier run broke off",
+		Short:   "Bring every client and server to what is wanted of it, from wherever an earlier run broke off",
 		Example: "  maictl resume",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
-				return f.Resume(ctx, func(c fleet.Client, step, what string) { progress(cmd, c.Instance()+": "+step, what) })
+				return f.Resume(ctx, func(subject, step, what string) { progress(cmd, subject+": "+step, what) })
 			})
 		},
 	}

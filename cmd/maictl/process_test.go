@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	hetzner "mai/internal/hetzner/sim"
 	"mai/internal/openrouter/sim"
 )
 
@@ -32,6 +33,9 @@ type provider struct {
 	t   *testing.T
 	dir string
 	url string
+	// hetzner is the provider's project, hetznerURL its API.
+	hetzner    *hetzner.Server
+	hetznerURL string
 }
 
 func newProvider(t *testing.T) *provider {
@@ -50,7 +54,13 @@ func newProvider(t *testing.T) *provider {
 			t.Error(err)
 		}
 	})
-	return &provider{t, t.TempDir(), server.URL + "/api/v1"}
+	project := hetzner.New(hetzner.Options{})
+	cloud := httptest.NewServer(project)
+	t.Cleanup(func() {
+		cloud.Close()
+		project.Close()
+	})
+	return &provider{t, t.TempDir(), server.URL + "/api/v1", project, cloud.URL + "/v1"}
 }
 
 // run runs maictl with nothing of this environment but what it needs, and more.
@@ -63,7 +73,8 @@ func (p *provider) run(more []string, args ...string) (code int, stdout, stderr 
 	cmd := exec.CommandContext(p.t.Context(), self, args...)
 	cmd.Dir = p.t.TempDir()
 	cmd.Env = append([]string{asMaictl + "=1", "HOME=" + p.t.TempDir(), "GOCOVERDIR=" + p.t.TempDir(), "MAICTL_DATA=" + p.dir,
-		"OPENROUTER_BASE_URL=" + p.url, "OPENROUTER_MANAGEMENT_KEY=" + management}, more...)
+		"OPENROUTER_BASE_URL=" + p.url, "OPENROUTER_MANAGEMENT_KEY=" + management,
+		"HCLOUD_ENDPOINT=" + p.hetznerURL, "HCLOUD_TOKEN=" + hetzner.DefaultToken, "HCLOUD_POLL_INTERVAL=2ms"}, more...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
@@ -100,43 +111,75 @@ func (p *provider) instanceKeys() (names []string) {
 }
 
 func TestKilledAtEveryPoint(t *testing.T) {
-	create := []string{"client", "create", "Company ABC", "--limit", "500", "--no-deploy"}
-	killed := 0
-	for n := 1; ; n++ {
-		p := newProvider(t)
-		code, _, stderr := p.run([]string{"MAICTL_CRASH_AT=" + strconv.Itoa(n)}, create...)
-		if code == 0 {
-			break
-		}
-		if code != -1 {
-			t.Fatalf("point %d: exit %d: %s", n, code, stderr)
-		}
-		killed++
-		if n%2 == 0 { // the same command again, or resume
-			p.must(&struct{}{}, create...)
-		} else if code, _, stderr := p.run(nil, "resume"); code != 0 {
-			t.Errorf("point %d: resume: %s", n, stderr)
-		}
-		if keys := p.instanceKeys(); len(keys) != 1 || keys[0] != "mai-companyabc-key-1 of companyabc" {
-			t.Errorf("point %d: OpenRouter has %v", n, keys)
-		}
-		if code, out, _ := p.run(nil, "plan"); code != 0 {
-			t.Errorf("point %d: plan exits %d: %s", n, code, out)
-		}
+	for name, c := range map[string]struct {
+		command     []string
+		keys        string
+		servers     string
+		atLeast     int // points
+		lastCommand []string
+	}{
+		"key only":   {[]string{"client", "create", "Company ABC", "--limit", "500", "--no-deploy"}, "mai-companyabc-key-1 of companyabc", "", 4, nil},
+		"own server": {[]string{"client", "create", "Company ABC", "--limit", "500"}, "mai-companyabc-key-1 of companyabc", "mai-companyabc running", 15, nil},
+		"server":     {[]string{"server", "create", "shared1"}, "", "shared1 running", 11, nil},
+		"resize":     {[]string{"server", "resize", "shared1", "--cores", "4", "--yes"}, "", "shared1 running", 12, []string{"server", "create", "shared1"}},
+		"delete":     {[]string{"server", "delete", "shared1", "--yes"}, "", "", 4, []string{"server", "create", "shared1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			killed := 0
+			for n := 1; ; n++ {
+				p := newProvider(t)
+				if c.lastCommand != nil {
+					p.must(&struct{}{}, c.lastCommand...)
+				}
+				code, _, stderr := p.run([]string{"MAICTL_CRASH_AT=" + strconv.Itoa(n)}, c.command...)
+				if code == 0 {
+					break
+				}
+				if code != -1 {
+					t.Fatalf("point %d: exit %d: %s", n, code, stderr)
+				}
+				killed++
+				if n%2 == 0 && name != "delete" { // the same command again, or resume
+					p.must(&struct{}{}, c.command...)
+				} else if code, _, stderr := p.run(nil, "resume"); code != 0 {
+					t.Errorf("point %d: resume: %s", n, stderr)
+				}
+				if keys := strings.Join(p.instanceKeys(), ","); keys != c.keys {
+					t.Errorf("point %d: OpenRouter has %s", n, keys)
+				}
+				if servers := p.servers(); servers != c.servers {
+					t.Errorf("point %d: Hetzner has %s", n, servers)
+				}
+				if code, out, _ := p.run(nil, "plan"); code != 0 {
+					t.Errorf("point %d: plan exits %d: %s", n, code, out)
+				}
+			}
+			if killed < c.atLeast {
+				t.Errorf("only %d points", killed)
+			}
+			t.Logf("killed at %d points, each time: keys %q, servers %q", killed, c.keys, c.servers)
+		})
 	}
-	if killed < 4 {
-		t.Errorf("only %d points", killed)
+}
+
+// servers are those at Hetzner.
+func (p *provider) servers() string {
+	var all []string
+	for _, s := range p.hetzner.Made() {
+		all = append(all, s.Name+" "+s.Status)
 	}
-	t.Logf("killed at %d points, each time exactly one key", killed)
+	return strings.Join(all, ",")
 }
 
 func TestServers(t *testing.T) {
 	p := newProvider(t)
 	const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE"
 	var server struct {
-		IPv6    string
-		HostKey string `json:"host_key"`
-		Clients []string
+		IPv6     string
+		HostKey  string `json:"host_key"`
+		Clients  []string
+		Location string
 	}
 	p.must(&server, "server", "adopt", "shared1", "--address", "192.0.2.10", "--address", "2001:db8::10", "--host-key", hostKey)
 	if server.HostKey != hostKey || server.IPv6 != "2001:db8::10" {
@@ -148,6 +191,29 @@ func TestServers(t *testing.T) {
 	}
 	if code, out, _ := p.run(nil, "server", "show", "shared1"); code != 0 || !strings.Contains(out, "SHA256:") {
 		t.Errorf("exit %d, %s", code, out)
+	}
+	for _, way := range []string{"HCLOUD_TOKEN", "--host", "--no-deploy"} {
+		if code, _, errs := p.run([]string{"HCLOUD_TOKEN="}, "client", "create", "Other"); code != 1 || !strings.Contains(errs, way) || len(p.instanceKeys()) != 1 {
+			t.Errorf("no server and nowhere to make one: exit %d, %s", code, errs)
+		}
+	}
+	// What is sold out where it was wanted is asked for.
+	p.hetzner.Set(hetzner.Faults{Full: []hetzner.Full{{Location: "nbg1"}, {Location: "fsn1", Hidden: true}}})
+	if code, _, errs := p.run(nil, "client", "create", "Other"); code != 1 || !strings.Contains(errs, "cx23 in fsn1") || !strings.Contains(errs, "5.99 EUR") || !strings.Contains(errs, "--yes") || len(p.hetzner.Made()) != 0 {
+		t.Errorf("sold out: exit %d, %s", code, errs)
+	}
+	p.must(&struct{}{}, "client", "create", "Other", "--yes")
+	if p.must(&server, "server", "show", "mai-other"); server.Location != "hel1" {
+		t.Errorf("%+v", server)
+	}
+	var budget struct {
+		Spent string `json:"servers_month"`
+	}
+	if p.must(&budget, "server", "budget", "5.98"); budget.Spent != "5.99" {
+		t.Errorf("%+v", budget)
+	}
+	if code, _, errs := p.run(nil, "client", "create", "Third", "--yes"); code != 1 || !strings.Contains(errs, "budget") || len(p.instanceKeys()) != 2 {
+		t.Errorf("over the budget: exit %d, %s", code, errs)
 	}
 	if code, _, errs := p.run(nil, "server", "adopt", "shared2", "--address", "192.0.2.11"); code != 1 || !strings.Contains(errs, "--host-key") {
 		t.Errorf("adopted without a host key: exit %d, %s", code, errs)
@@ -181,8 +247,6 @@ func TestCommands(t *testing.T) {
 		says string
 	}{
 		"a plan with nothing to do": {0, []string{"plan"}, "as it is wanted"},
-		"no deployment":             {1, []string{"client", "create", "Other"}, "--no-deploy"},
-		"nor a known server":        {1, []string{"client", "create", "Other"}, "--host"},
 		"a bad amount":              {1, []string{"client", "create", "Other", "--no-deploy", "--limit", "lots"}, "500"},
 		"limit and budget":          {1, []string{"client", "create", "Other", "--no-deploy", "--limit", "5", "--budget", "5"}, "budget"},
 		"an unknown client":         {1, []string{"client", "show", "nobody"}, "companyabc"},

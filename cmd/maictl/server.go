@@ -18,7 +18,8 @@ import (
 )
 
 func (p *program) serverCommand() *cobra.Command {
-	return noun("server", "Machines on which instances run", p.serverAdopt(), p.serverList(), p.serverShow(), p.serverSSHKey())
+	return noun("server", "Machines on which instances run", p.serverCreate(), p.serverAdopt(), p.serverList(), p.serverShow(),
+		p.serverResize(), p.serverReplace(), p.serverDelete(), p.serverOrphans(), p.serverBudget(), p.serverSSHKey())
 }
 
 // shownServer is a server in JSON.
@@ -76,7 +77,7 @@ func perMonth(price *money.Amount, currency string) string {
 	if price == nil {
 		return "—"
 	}
-	return strings.TrimPrefix(dollars(price), "$") + " " + currency
+	return strings.TrimSpace(strings.TrimPrefix(dollars(price), "$") + " " + currency)
 }
 
 // kind is what a server is, in a few words.
@@ -106,7 +107,7 @@ func (p *program) serverList() *cobra.Command {
 				if p.json {
 					return printJSON(cmd, shown)
 				}
-				return printTable(cmd, "No servers yet. Take one in with `maictl server adopt`.",
+				return printTable(cmd, "No servers yet. Make one with `maictl server create`, or take one in with `maictl server adopt`.",
 					[]string{"Server", "Address", "Type", "State", "Net a month", "Clients"}, rows)
 			})
 		},

@@ -90,6 +90,8 @@ type NewClient struct {
 	Limit  *money.Amount
 	// Host is the name of the server on which it is placed beside others; "" is none.
 	Host string
+	// Offer is the server to make for it alone; nil is none. With neither, only its key is made.
+	Offer *Offer
 	// Domain is where it shall answer; "" is at its server's address, which only one instance can have.
 	Domain string
 }
@@ -138,30 +140,23 @@ func (f *Fleet) add(ctx context.Context, in NewClient) (c Client, err error) {
 	}
 	err = f.db.Write(ctx, func(tx *sqldb.Tx) error {
 		c = Client{ID: id.String(), Slug: Slug(in.Name), Name: in.Name, Markup: in.Markup, Limit: in.Limit, Domain: in.Domain, State: Active, Created: tx.Now, keyNumber: 1}
-		if in.Host != "" {
-			host, err := serverNamed(tx, in.Host)
-			if err != nil {
-				return err
-			}
-			if host.clientID != "" {
-				return fault.New(fault.Conflict, "%s is the own server of one client. Place this one on another, or leave --host out.", host.Name)
-			}
-			c.serverID = host.ID
-		}
 		other, err := clientRow(tx, `slug = $1`, c.Slug)
 		switch {
 		case errors.Is(err, sqldb.ErrNoRows):
-			_, err = tx.Exec(`INSERT INTO clients (id, slug, name, markup_bp, cost_limit, server_id, domain, state, created_at, updated_at)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $8)`, c.ID, c.Slug, c.Name, int64(c.Markup), c.Limit, orNull(c.serverID), c.Domain, tx.Now.UnixMicro())
-			return explainDomain(err, c)
+			_, err = tx.Exec(`INSERT INTO clients (id, slug, name, markup_bp, cost_limit, domain, state, created_at, updated_at)
+				VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, $7)`, c.ID, c.Slug, c.Name, int64(c.Markup), c.Limit, c.Domain, tx.Now.UnixMicro())
+			if err != nil {
+				return explainDomain(err, c)
+			}
+			return f.place(tx, &c, in)
 		case err != nil:
 			return err
 		}
 		if !other.Unfinished || other.Name != c.Name || other.State != Active {
 			return taken(tx, c, other)
 		}
-		other.Markup, other.Limit, other.Domain, other.serverID, c = c.Markup, c.Limit, c.Domain, c.serverID, other
-		return updateClient(tx, c)
+		other.Markup, other.Limit, other.Domain, c = c.Markup, c.Limit, c.Domain, other
+		return f.place(tx, &c, in)
 	})
 	return c, err
 }

@@ -81,23 +81,30 @@ func (f *Fleet) change(ctx context.Context, c Client, tell Progress, change func
 
 // Change is something that is not as it is wanted.
 type Change struct {
-	Client string `json:"client"`
+	Client string `json:"client"` // its slug, "" for what is a server's alone
+	Server string `json:"server"` // its name, "" for what is a client's
 	Step   string `json:"step"`
 	What   string `json:"what"`
 }
 
-// Plan compares what is wanted of every client with what is there and changes nothing.
+// Plan compares what is wanted of every client and server with what is there and changes nothing.
 func (f *Fleet) Plan(ctx context.Context) (changes []Change, err error) {
-	err = f.every(ctx, func(c Client) error {
-		w := onClient(c)
+	err = f.every(ctx, func(w *work) error {
+		to := Change{Client: w.Slug}
+		if w.ID == "" {
+			to.Server = w.title
+		}
 		for _, s := range f.steps(w) {
+			to.Step = s.name
 			actions, err := s.plan(ctx, w)
 			if err != nil {
-				changes = append(changes, Change{c.Slug, s.name, fault.Message(err)})
+				to.What = fault.Message(err)
+				changes = append(changes, to)
 				continue
 			}
 			for _, a := range actions {
-				changes = append(changes, Change{c.Slug, s.name, a.what})
+				to.What = a.what
+				changes = append(changes, to)
 			}
 		}
 		return nil
@@ -105,27 +112,38 @@ func (f *Fleet) Plan(ctx context.Context) (changes []Change, err error) {
 	return changes, err
 }
 
-// Resume brings every client to what is wanted of it, also those whose creation or deletion broke off.
-func (f *Fleet) Resume(ctx context.Context, tell func(client Client, step, what string)) error {
-	return f.every(ctx, func(c Client) error {
-		return f.settle(ctx, onClient(c), func(step, what string) { tell(c, step, what) })
+// Resume brings every client and server to what is wanted of it, also those whose creation or deletion broke off. tell is
+// given what people call the client or server.
+func (f *Fleet) Resume(ctx context.Context, tell func(subject, step, what string)) error {
+	return f.every(ctx, func(w *work) error {
+		return f.settle(ctx, w, func(step, what string) { tell(w.title, step, what) })
 	})
 }
 
-// every calls fn with each client that is not deleted for good.
-func (f *Fleet) every(ctx context.Context, fn func(Client) error) error {
+// every calls fn with the work on each client that is not deleted for good, and then on each server that none of them has
+// for its own.
+func (f *Fleet) every(ctx context.Context, fn func(*work) error) error {
 	if err := f.needManagement(); err != nil {
 		return err
 	}
-	var list []Client
+	var clients []Client
+	var servers []Server
 	err := f.db.Read(ctx, func(tx *sqldb.Tx) (err error) {
-		list, err = sqldb.All(tx, `SELECT `+clientColumns+` FROM clients c WHERE c.state <> 'deleted'
-			OR EXISTS (SELECT 1 FROM keys WHERE client_id = c.id AND state <> 'deleted') ORDER BY c.name, c.id`, nil, scanClient)
+		const living = `(c.state <> 'deleted' OR EXISTS (SELECT 1 FROM keys WHERE client_id = c.id AND state <> 'deleted'))`
+		clients, err = sqldb.All(tx, `SELECT `+clientColumns+` FROM clients c WHERE `+living+` ORDER BY c.name, c.id`, nil, scanClient)
+		if err == nil {
+			servers, err = serverRows(tx, `NOT EXISTS (SELECT 1 FROM clients c WHERE c.id = s.client_id AND `+living+`)`)
+		}
 		return err
 	})
-	for _, c := range list {
+	for _, c := range clients {
 		if err == nil {
-			err = fn(c)
+			err = fn(onClient(c))
+		}
+	}
+	for _, s := range servers {
+		if err == nil {
+			err = fn(onServer(s))
 		}
 	}
 	return err

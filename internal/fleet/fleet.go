@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/hetznercloud/hcloud-go/v2/hcloud"
+
 	"mai/internal/fault"
 	"mai/internal/money"
 	"mai/internal/openrouter"
@@ -41,6 +43,10 @@ type Options struct {
 	Management string
 	// HTTP reaches OpenRouter.
 	HTTP *http.Client
+	// Hetzner is the provider's project at Hetzner; nil without a token.
+	Hetzner *hcloud.Client
+	// Poll is how long to wait before asking Hetzner again; 0 means a second.
+	Poll time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// At is called at every named point between two effects, for tests that kill the process there; nil means not at all.
@@ -54,6 +60,8 @@ type Fleet struct {
 	router     *openrouter.Client
 	baseURL    string
 	management string
+	hetzner    *hcloud.Client
+	poll       time.Duration
 	at         func(string)
 	actor      string
 }
@@ -62,6 +70,9 @@ type Fleet struct {
 func Open(ctx context.Context, opts Options) (*Fleet, error) {
 	if err := sqldb.MakeFolder(opts.Dir); err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "The folder %s cannot be made. Set MAICTL_DATA to one that can.", opts.Dir)
+	}
+	if opts.Poll == 0 {
+		opts.Poll = time.Second
 	}
 	if opts.At == nil {
 		opts.At = func(string) {}
@@ -79,7 +90,7 @@ func Open(ctx context.Context, opts Options) (*Fleet, error) {
 		return nil, err
 	}
 	return &Fleet{db: db, sealer: sealer, router: openrouter.New(opts.HTTP), baseURL: opts.BaseURL, management: opts.Management,
-		at: opts.At, actor: whoami()}, nil
+		hetzner: opts.Hetzner, poll: opts.Poll, at: opts.At, actor: whoami()}, nil
 }
 
 // Close closes the database.

@@ -15,8 +15,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hetznercloud/hcloud-go/v2/hcloud"
+
 	"mai/internal/fault"
 	"mai/internal/fleet"
+	hetzner "mai/internal/hetzner/sim"
 	"mai/internal/money"
 	"mai/internal/openrouter"
 	"mai/internal/openrouter/sim"
@@ -31,6 +34,9 @@ type rig struct {
 	server *httptest.Server
 	fleet  *fleet.Fleet
 	lose   atomic.Int32 // how many replies to POST /keys are lost
+
+	hetzner *hetzner.Server // nil without a token for Hetzner
+	project *hcloud.Client
 }
 
 func newRig(t *testing.T) *rig {
@@ -64,7 +70,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) open(management string) *fleet.Fleet {
 	r.t.Helper()
 	f, err := fleet.Open(r.t.Context(), fleet.Options{Dir: r.dir, BaseURL: r.server.URL + "/api/v1", Management: management,
-		HTTP: &http.Client{Timeout: 10 * time.Second}})
+		HTTP: &http.Client{Timeout: 10 * time.Second}, Hetzner: r.project, Poll: time.Millisecond})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -217,7 +223,7 @@ func TestTwoOperatorsMakeOneKey(t *testing.T) {
 		})
 	}
 	working.Wait()
-	if err := r.fleet.Resume(t.Context(), func(fleet.Client, string, string) {}); err != nil {
+	if err := r.fleet.Resume(t.Context(), func(string, string, string) {}); err != nil {
 		t.Error(err)
 	}
 	if keys := r.keys(); len(keys) != 1 {

@@ -30,9 +30,9 @@ type action struct {
 // steps are what has to be done for a subject, in order.
 func (f *Fleet) steps(w *work) []step {
 	if w.ID == "" {
-		return nil
+		return []step{{"server", f.planServer}}
 	}
-	return []step{{"key", f.planKeys}}
+	return []step{{"key", f.planKeys}, {"server", f.planServer}}
 }
 
 // Progress is told as the steps of a client or server go.
@@ -40,7 +40,7 @@ type Progress func(step, what string)
 
 // work is one run of the steps of a subject, under a lease.
 type work struct {
-	Client         // the zero client when the subject is a server that is no client's own
+	Client         // without an ID when the work is on a server alone
 	subject string // whose lease and journal it is: the client's id, or the server's
 	title   string // what people call the subject
 	fence   int64
@@ -48,6 +48,15 @@ type work struct {
 
 // onClient is the work on a client, with its own server if it has one.
 func onClient(c Client) *work { return &work{Client: c, subject: c.ID, title: c.Name} }
+
+// onServer is the work on a server alone. That on a client's own one excludes any on the client.
+func onServer(s Server) *work {
+	w := &work{Client: Client{serverID: s.ID}, subject: s.ID, title: s.Name}
+	if s.clientID != "" {
+		w.subject = s.clientID
+	}
+	return w
+}
 
 // leaseTime is how long a lease holds without being renewed: longer than any single call outside.
 const leaseTime = 2 * time.Minute

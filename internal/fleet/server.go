@@ -160,7 +160,7 @@ func (f *Fleet) AdoptServer(ctx context.Context, in NewHost) (Server, error) {
 		if !errors.Is(err, sqldb.ErrNoRows) {
 			return err
 		}
-		if err := insertServer(tx, &s, nil); err != nil {
+		if err := f.insertServer(tx, &s, ""); err != nil {
 			return err
 		}
 		return f.audit(tx, "", "server.adopt", "done", s.Name+" "+s.Address().String()+" "+s.HostKey)
@@ -168,28 +168,30 @@ func (f *Fleet) AdoptServer(ctx context.Context, in NewHost) (Server, error) {
 	return s, err
 }
 
-// insertServer adds a server under a new id. sealedHostKey is the private half of its host key, if we made it.
-func insertServer(tx *sqldb.Tx, s *Server, sealedHostKey []byte) error {
+// insertServer adds a server under a new id. privateHostKey is the other half of its host key, if we made it.
+func (f *Fleet) insertServer(tx *sqldb.Tx, s *Server, privateHostKey string) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return err
 	}
 	s.ID, s.Created = id.String(), tx.Now
-	origin, ready := "hetzner", (*int64)(nil)
-	if s.Adopted {
-		now := tx.Now.UnixMicro()
-		origin, ready = "adopted", &now
+	origin, ready, sealed := "adopted", any(tx.Now.UnixMicro()), []byte(nil)
+	if !s.Adopted {
+		origin, ready, sealed = "hetzner", nil, f.sealer.Seal(privateHostKey, hostKeyLabel(s.ID))
 	}
 	_, err = tx.Exec(`INSERT INTO servers (id, name, client_id, origin, ipv4, ipv6, ssh_user, ssh_port, host_key, sealed_host_key,
 		type, location, price, currency, state, created_at, updated_at, ready_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'active', $15, $15, $16)`,
-		s.ID, s.Name, orNull(s.clientID), origin, addrText(s.IPv4), addrText(s.IPv6), s.SSHUser, s.SSHPort, s.HostKey, sealedHostKey,
+		s.ID, s.Name, orNull(s.clientID), origin, addrText(s.IPv4), addrText(s.IPv6), s.SSHUser, s.SSHPort, s.HostKey, sealed,
 		s.Type, s.Location, s.Price, s.Currency, tx.Now.UnixMicro(), ready)
 	if sqldb.IsUnique(err) {
 		return fault.Wrap(fault.Conflict, err, "There is a server %s already. See `maictl server list`, or choose another name.", s.Name)
 	}
 	return err
 }
+
+// hostKeyLabel is what the private half of a server's host key is sealed for.
+func hostKeyLabel(id string) string { return "host key " + id }
 
 // addrText is an address as it is stored: "" for none.
 func addrText(a netip.Addr) string {
@@ -272,6 +274,19 @@ func (f *Fleet) ServerOf(ctx context.Context, c Client) (s Server, err error) {
 			return fault.New(fault.NotFound, "%s has no server: only its key is kept here. Deploy it with `maictl client deploy %s`.", c.Name, c.Slug)
 		}
 		if err == nil {
+			s = list[0]
+		}
+		return err
+	})
+	return s, err
+}
+
+// OwnServer finds the own server of a client that may not be there yet, by the client's name; the zero server when there is
+// none.
+func (f *Fleet) OwnServer(ctx context.Context, client string) (s Server, err error) {
+	err = f.db.Read(ctx, func(tx *sqldb.Tx) error {
+		list, err := serverRows(tx, `s.client_id = (SELECT id FROM clients WHERE slug = $1)`, Slug(client))
+		if err == nil && len(list) > 0 {
 			s = list[0]
 		}
 		return err

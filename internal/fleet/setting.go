@@ -89,3 +89,9 @@ func CheckDomain(text string) (string, error) {
 	}
 	return domain, nil
 }
+
+// set stores a setting that is no secret.
+func set(tx *sqldb.Tx, name, value string) error {
+	_, err := tx.Exec(`INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
+	return err
+}
