@@ -13,7 +13,8 @@ import (
 func crashPoints() []string {
 	return []string{
 		"reserve.before", "send.before", "headers.received", "identify.after", "stream.first", "usage.received",
-		"end.before", "end.after", "lookup.received", "lookup.after", "text.stored", "commit.before", "commit.after",
+		"end.before", "end.after", "lookup.received", "lookup.after", "verify.received", "verify.after",
+		"sample.received", "sample.after", "text.stored", "commit.before", "commit.after",
 	}
 }
 

@@ -81,7 +81,7 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	calls, err := meter.Open(ctx, meter.Options{
 		DB: db, Ledger: books, Sealer: sealer, Log: log, Markup: money.Markup(config.MarkupBP), At: at,
 		KeyFile: config.APIKeyFile, Initial: meter.Connection{BaseURL: config.BaseURL, Key: config.APIKey},
-		DataDir: config.DataDir, MinFree: config.MinFreeDisk, Limits: openai.DefaultLimits().Over(patience), Now: now,
+		DataDir: config.DataDir, MinFree: config.MinFreeDisk, Limits: openai.DefaultLimits().Over(patience), Pace: meter.DefaultPace().Over(patience), Now: now,
 	})
 	if err != nil {
 		return err

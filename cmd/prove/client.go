@@ -331,14 +331,21 @@ type stateSum struct {
 	Count int    `json:"count"`
 }
 
-// accuracy returns how many calls are in each state.
+// unverified counts the settled calls that were not held against OpenRouter's record yet.
+const unverified = "unverified"
+
+// accuracy returns how many calls are in each state, and how many are unverified.
 func (c *client) accuracy(ctx context.Context) (map[string]int, error) {
-	var reply struct{ States []stateSum }
+	var reply struct {
+		States       []stateSum
+		Verification struct{ Waiting int }
+	}
 	err := c.call(ctx, http.MethodGet, "/api/v1/usage/accuracy", nil, &reply)
 	counts := map[string]int{}
 	for _, s := range reply.States {
 		counts[s.State] = s.Count
 	}
+	counts[unverified] = reply.Verification.Waiting
 	return counts, err
 }
 

@@ -32,6 +32,9 @@ func faults() []string {
 	}
 }
 
+// wrongCost is a fault beside those: the answer states another cost than the bill and OpenRouter's record.
+const wrongCost = "wrong_cost"
+
 // directive steers the simulator from within a prompt.
 type directive struct {
 	Tokens           int             `json:"tokens,omitempty"`
@@ -42,13 +45,13 @@ type directive struct {
 	Fault            string          `json:"fault,omitempty"`
 	Error            string          `json:"error,omitempty"`
 	UsageShape       string          `json:"usage_shape,omitempty"`
+	UsageCost        json.RawMessage `json:"usage_cost,omitempty"` // what the answer says; the bill and the record have the true cost
 	RetryAfter       string          `json:"retry_after,omitempty"`
 	Location         string          `json:"location,omitempty"`
 	NonStopping      bool            `json:"non_stopping,omitempty"`
 	Generation       string          `json:"generation,omitempty"`
 	Generation404MS  int             `json:"generation_404_ms,omitempty"`
 	GenerationStatus int             `json:"generation_status,omitempty"`
-	GenerationCost   json.RawMessage `json:"generation_cost,omitempty"`
 }
 
 func (d directive) prompt(words string) string {
@@ -191,7 +194,11 @@ func (w *worker) leaveEarly(ctx context.Context, tenths int) error {
 
 // faulty meets a fault of OpenRouter, streaming or not. Any clear answer will do; an internal error will not.
 func (w *worker) faulty(ctx context.Context) error {
-	request := w.request(directive{Tokens: 12, DelayMS: 2, Fault: w.faults[w.rng.IntN(len(w.faults))]})
+	d := directive{Tokens: 12, DelayMS: 2, Fault: w.faults[w.rng.IntN(len(w.faults))]}
+	if d.Fault == wrongCost {
+		d.Fault, d.UsageCost = "", json.RawMessage("0.0123")
+	}
+	request := w.request(d)
 	var err error
 	if w.rng.IntN(2) == 0 {
 		var p part

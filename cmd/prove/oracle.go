@@ -42,6 +42,7 @@ type intentLine struct {
 // entryLine is a line of `mai ledger export --json --entries`.
 type entryLine struct {
 	Seq          int64  `json:"seq"`
+	Kind         string `json:"kind"`
 	IntentID     string `json:"intent_id"`
 	GenerationID string `json:"generation_id"`
 	Cost         string `json:"cost"`
@@ -122,7 +123,8 @@ func compare(b books) findings {
 	return f
 }
 
-// checkEntries compares every entry with the bill and returns them by generation id.
+// checkEntries walks the chain, and compares what the entries of each generation add up to with the bill. It returns the
+// sums by generation id.
 func (b books) checkEntries(f *findings) map[string]entryLine {
 	byGeneration, byIntent := map[string]entryLine{}, map[string]bool{}
 	previous := entryLine{}
@@ -131,31 +133,61 @@ func (b books) checkEntries(f *findings) map[string]entryLine {
 			f.add(inBooks, "entry %d does not follow entry %d", e.Seq, previous.Seq)
 		}
 		previous = e
-		if _, twice := byGeneration[e.GenerationID]; twice || byIntent[e.IntentID] {
+		before, known := byGeneration[e.GenerationID]
+		switch {
+		case known && e.Kind == adjust && before.Kind != adjust && before.IntentID == e.IntentID:
+			e = corrected(f, before, e)
+		case known || byIntent[e.IntentID]:
 			f.add(inBooks, "entry %d charges generation %s or intent %s a second time", e.Seq, e.GenerationID, e.IntentID)
+		case e.Kind == adjust:
+			f.add(inBooks, "entry %d corrects generation %s, which was never charged", e.Seq, e.GenerationID)
 		}
 		byGeneration[e.GenerationID], byIntent[e.IntentID] = e, true
-		line, billed := b.bill[e.GenerationID]
-		if !billed {
-			f.add(inBooks, "entry %d is for generation %s, which is not on the bill", e.Seq, e.GenerationID)
-			continue
-		}
-		cost, errCost := money.Parse(e.Cost)
-		want, errWant := money.Parse(line.Cost)
-		charge, errCharge := money.Parse(e.Charge)
-		wantCharge, errMarkup := markup.Charge(want)
-		switch err := cmp.Or(errCost, errWant, errCharge, errMarkup); {
-		case err != nil:
-			f.add(inBooks, "entry %d for %s: %v", e.Seq, e.GenerationID, err)
-		case cost != want:
-			f.add(inBooks, "entry %d for %s has the cost %s, the bill says %s", e.Seq, e.GenerationID, e.Cost, line.Cost)
-		case e.KeyHash != line.Key:
-			f.add(inBooks, "entry %d for %s is on key %s, the bill on key %s", e.Seq, e.GenerationID, e.KeyHash, line.Key)
-		case charge != wantCharge:
-			f.add(inBooks, "entry %d for %s charges %s, not %s", e.Seq, e.GenerationID, e.Charge, wantCharge)
-		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(byGeneration)) {
+		b.checkCost(f, byGeneration[id])
 	}
 	return byGeneration
+}
+
+// adjust is the kind of an entry that corrects the one before it for the same call.
+const adjust = "adjust"
+
+// corrected is an entry with its correction.
+func corrected(f *findings, e, correction entryLine) entryLine {
+	for _, sum := range []struct{ more, into *string }{{&e.Cost, &correction.Cost}, {&e.Charge, &correction.Charge}} {
+		a, errA := money.Parse(*sum.more)
+		b, errB := money.Parse(*sum.into)
+		total, errSum := a.Add(b)
+		if err := cmp.Or(errA, errB, errSum); err != nil {
+			f.add(inBooks, "entry %d corrects entry %d: %v", correction.Seq, e.Seq, err)
+		}
+		*sum.into = total.String()
+	}
+	return correction
+}
+
+// checkCost compares an entry, with its correction, with the bill.
+func (b books) checkCost(f *findings, e entryLine) {
+	line, billed := b.bill[e.GenerationID]
+	if !billed {
+		f.add(inBooks, "entry %d is for generation %s, which is not on the bill", e.Seq, e.GenerationID)
+		return
+	}
+	cost, errCost := money.Parse(e.Cost)
+	want, errWant := money.Parse(line.Cost)
+	charge, errCharge := money.Parse(e.Charge)
+	wantCharge, errMarkup := markup.Charge(want)
+	switch err := cmp.Or(errCost, errWant, errCharge, errMarkup); {
+	case err != nil:
+		f.add(inBooks, "entry %d for %s: %v", e.Seq, e.GenerationID, err)
+	case cost != want:
+		f.add(inBooks, "entry %d for %s has the cost %s, the bill says %s", e.Seq, e.GenerationID, e.Cost, line.Cost)
+	case e.KeyHash != line.Key:
+		f.add(inBooks, "entry %d for %s is on key %s, the bill on key %s", e.Seq, e.GenerationID, e.KeyHash, line.Key)
+	case charge != wantCharge:
+		f.add(inBooks, "entry %d for %s charges %s, not %s", e.Seq, e.GenerationID, e.Charge, wantCharge)
+	}
 }
 
 // text is what stands in a field that may be null.

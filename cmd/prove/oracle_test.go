@@ -52,6 +52,19 @@ func TestOracle(t *testing.T) {
 		{name: "good books", spoil: func(*books) {}},
 		{name: "an unknown that never left", spoil: func(b *books) { delete(b.bill, "g3") }},
 
+		{name: "a corrected entry", spoil: func(b *books) {
+			b.entries[1].Cost, b.entries[1].Charge = "0.000000000009", "0.000000000012"
+			b.entries = append(b.entries, entryLine{Seq: 3, Kind: "adjust", IntentID: "i2", GenerationID: "g2", Cost: "-0.000000000004", Charge: "-0.000000000005", PrevHash: "b"})
+		}},
+		{"a correction twice", func(b *books) {
+			for i, seq := range []int64{3, 4} {
+				b.entries = append(b.entries, entryLine{Seq: seq, Kind: "adjust", IntentID: "i2", GenerationID: "g2", Cost: "0", Charge: "0", PrevHash: []string{"b", ""}[i]})
+			}
+		}, inBooks, "a second time"},
+		{"a wrong correction", func(b *books) {
+			b.entries = append(b.entries, entryLine{Seq: 3, Kind: "adjust", IntentID: "i2", GenerationID: "g2", Cost: "0.1", Charge: "0.13", PrevHash: "b"})
+		}, inBooks, "the bill says"},
+		{"a correction of nothing", func(b *books) { b.entries[1].Kind = "adjust" }, inBooks, "which was never charged"},
 		{"a missing entry", func(b *books) { b.entries = b.entries[:1] }, inBooks, "intent i2 is settled and has no entry"},
 		{"an entry missing with its intent", func(b *books) { b.entries, b.intents = b.entries[:1], slices.Delete(b.intents, 1, 2) }, inUnknown, "a client saw it: a stream"},
 		{"a duplicate", func(b *books) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -71,7 +72,8 @@ func (w *world) mustVerify(ctx context.Context, r *row) {
 func crashPoints() []string {
 	return []string{
 		"reserve.before", "send.before", "headers.received", "identify.after", "stream.first", "usage.received",
-		"end.before", "end.after", "lookup.received", "lookup.after", "text.stored", "commit.before", "commit.after",
+		"end.before", "end.after", "lookup.received", "lookup.after", "verify.received", "verify.after",
+		"sample.received", "sample.after", "text.stored", "commit.before", "commit.after",
 	}
 }
 
@@ -126,7 +128,11 @@ const deathTimeout = 20 * time.Second
 // crashAt has the server die at a point, at the first and at later passes. The books verify and everything is settled
 // after each death; at the end they are compared with the bill.
 func (p *proof) crashAt(ctx context.Context, point string, res *results) error {
-	w, err := p.open(ctx, "crash at "+point)
+	var env, wrong []string
+	if strings.HasPrefix(point, "verify.") || strings.HasPrefix(point, "sample.") {
+		env, wrong = []string{hurried}, slices.Repeat([]string{wrongCost}, 20) // half of the faults
+	}
+	w, err := p.open(ctx, "crash at "+point, env...)
 	if err != nil {
 		return err
 	}
@@ -141,7 +147,7 @@ func (p *proof) crashAt(ctx context.Context, point string, res *results) error {
 		if err := w.stop(); err != nil {
 			return err
 		}
-		died, err := w.runUntilDeath(ctx, fmt.Sprintf("MAI_CRASH_AT=%s:%d", point, pass))
+		died, err := w.runUntilDeath(ctx, fmt.Sprintf("MAI_CRASH_AT=%s:%d", point, pass), wrong...)
 		if err != nil {
 			return err
 		}
@@ -163,13 +169,14 @@ func (p *proof) crashAt(ctx context.Context, point string, res *results) error {
 	return nil
 }
 
-// runUntilDeath starts the server with a crash point and loads it until it is dead, which may be before it is ready.
-func (w *world) runUntilDeath(ctx context.Context, env string) (died bool, err error) {
+// runUntilDeath starts the server with a crash point and loads it, with more faults than usual, until it is dead, which may
+// be before it is ready.
+func (w *world) runUntilDeath(ctx context.Context, env string, more ...string) (died bool, err error) {
 	err = w.start(ctx, env)
 	if err != nil && !errors.Is(err, errDied) {
 		return false, err
 	}
-	c := w.hire(ctx, crewSize, 0, faults()[1:])
+	c := w.hire(ctx, crewSize, 0, append(faults()[1:], more...))
 	select {
 	case <-w.server.done:
 		died = w.server.cmd.ProcessState.ExitCode() < 0 // by a signal

@@ -111,7 +111,7 @@ func (p *proof) upstreamLookups(ctx context.Context, res *results) error {
 		same("404, then known", later, directive{Tokens: 12, Fault: "no_usage", Generation404MS: 2 * while}),
 		same("404 after a break", broken, directive{Tokens: 12, Fault: "drop_mid", Generation404MS: while}),
 		same("cancelled", broken, directive{Tokens: 12, Fault: "stall_chunk"}),
-		same("another cost than the answer's", paid, directive{Tokens: 12, GenerationCost: json.RawMessage("0.75")}),
+		same("the answer states another cost", paid, directive{Tokens: 12, UsageCost: json.RawMessage("0.75")}),
 	}
 	for _, status := range []int{401, 402, 429, 500, 502, 503} {
 		all = append(all, same(fmt.Sprintf("status %d", status), later,

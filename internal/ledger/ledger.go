@@ -238,9 +238,10 @@ func (l *Ledger) Settle(tx *sqldb.Tx, intentID string, s Settlement) (money.Amou
 	}
 	_, err = tx.Exec(`UPDATE intents SET state = 'settled', reason = '', generation_id = $2, ended_at = coalesce(ended_at, $3), next_look_at = NULL,
 		served_model = $4, finish_reason = $5, prompt_tokens = $6, completion_tokens = $7, reasoning_tokens = $8, cached_tokens = $9,
-		latency = $10, first_token = $11 WHERE id = $1`,
+		latency = $10, first_token = $11, verify_at = CASE WHEN $12 = 'generation' THEN NULL ELSE $3 END,
+		verified = CASE WHEN $12 = 'generation' THEN 'confirmed' ELSE '' END, verified_at = CASE WHEN $12 = 'generation' THEN $3 END WHERE id = $1`,
 		intentID, s.GenerationID, tx.Now.UnixMicro(), u.ServedModel, u.FinishReason, u.Prompt, u.Completion, u.Reasoning, u.Cached,
-		max(s.Latency, 0).Microseconds(), max(s.FirstToken, 0).Microseconds())
+		max(s.Latency, 0).Microseconds(), max(s.FirstToken, 0).Microseconds(), s.Source)
 	return charge, err
 }
 

@@ -29,20 +29,20 @@ type ModelDay struct {
 	Spending
 }
 
-// SpendingByModel sums a UTC month by model and day, in the caller's transaction. Requests are calls that left and may
-// cost; money is what was booked in the month, on the day of the call.
-func SpendingByModel(tx *sqldb.Tx, period string) ([]ModelDay, error) {
+// SpendingByModel sums a UTC month by model and day, in the caller's transaction. Requests are calls that left and may cost.
+func SpendingByModel(tx *sqldb.Tx, month time.Time) ([]ModelDay, error) {
 	const day = 24 * 60 * 60 * 1_000_000
 	return sqldb.All(tx, `SELECT model, day, SUM(cost), SUM(charge), SUM(requests), SUM(prompt), SUM(completion) FROM (
-			SELECT model, sent_at / $2 AS day, 0 AS cost, 0 AS charge, 1 AS requests, prompt_tokens AS prompt, completion_tokens AS completion
-				FROM intents WHERE period = $1 AND state NOT IN ('free', 'created')
-			UNION ALL SELECT model, occurred_at / $2, cost, charge, 0, 0, 0 FROM entries WHERE period = $1
-		) AS parts GROUP BY model, day ORDER BY model, day`, []any{period, int64(day)}, func(scan func(...any) error) (m ModelDay, err error) {
-		var n int64
-		err = scan(&m.Model, &n, &m.Cost, &m.Charge, &m.Requests, &m.Prompt, &m.Completion)
-		m.Day = time.UnixMicro(n * day).UTC()
-		return m, err
-	})
+			SELECT s.model, r.at / $3 AS day, r.cost, r.charge, r.settled + r.unknown AS requests, r.prompt, r.completion
+				FROM rollups r JOIN rollup_series s ON s.id = r.series WHERE r.at >= $1 AND r.at < $2
+			UNION ALL SELECT model, sent_at / $3, 0, 0, 1, 0, 0 FROM intents WHERE state IN `+openStates+` AND sent_at >= $1 AND sent_at < $2
+		) AS parts GROUP BY model, day ORDER BY model, day`, []any{month.UnixMicro(), PeriodEnd(month).UnixMicro(), int64(day)},
+		func(scan func(...any) error) (m ModelDay, err error) {
+			var n int64
+			err = scan(&m.Model, &n, &m.Cost, &m.Charge, &m.Requests, &m.Prompt, &m.Completion)
+			m.Day = time.UnixMicro(n * day).UTC()
+			return m, err
+		})
 }
 
 // Head is the end of the hash chain, and the sums over all entries.

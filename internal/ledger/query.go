@@ -78,10 +78,13 @@ func (l *Ledger) Due(ctx context.Context, now time.Time, limit int) ([]Intent, e
 	return l.list(ctx, `WHERE i.state = 'pending' AND i.next_look_at <= $1 GROUP BY i.id ORDER BY i.next_look_at LIMIT $2`, now.UnixMicro(), limit)
 }
 
-// LookNow makes every pending intent due that would be asked for after now.
+// LookNow makes every pending or unverified intent due that would be asked for after now.
 func (l *Ledger) LookNow(ctx context.Context, now time.Time) error {
 	return l.db.Write(ctx, func(tx *sqldb.Tx) error {
 		_, err := tx.Exec(`UPDATE intents SET next_look_at = $1 WHERE state = 'pending' AND next_look_at > $1`, now.UnixMicro())
+		if err == nil {
+			_, err = tx.Exec(`UPDATE intents SET verify_at = $1 WHERE verify_at > $1`, now.UnixMicro())
+		}
 		return err
 	})
 }

@@ -94,7 +94,7 @@ func (m *Meter) lookUpDue(now time.Time) error {
 
 // lookUp asks for one generation and settles, postpones, or gives up.
 func (m *Meter) lookUp(in ledger.Intent) error {
-	g, err := m.generation(in)
+	g, err := m.generation(in.KeyHash, in.GenerationID)
 	m.at("lookup.received")
 	if err == nil && (g.Cost < 0 || g.Cost > maxCost) {
 		m.log.Error("OpenRouter states a cost that is not plausible; a person must look at it", "intent", in.ID, "generation", in.GenerationID, "cost", g.CostRaw)
@@ -136,15 +136,15 @@ func (m *Meter) lookUp(in ledger.Intent) error {
 }
 
 // generation asks with the key that paid, which may not be the one in force any more.
-func (m *Meter) generation(in ledger.Intent) (openrouter.Generation, error) {
+func (m *Meter) generation(keyHash, id string) (openrouter.Generation, error) {
 	ctx, cancel := context.WithTimeout(m.ctx, m.limits.Lookup)
 	defer cancel()
-	conn, err := m.conns.byHash(ctx, in.KeyHash)
+	conn, err := m.conns.byHash(ctx, keyHash)
 	if err != nil {
 		return openrouter.Generation{}, err
 	}
-	g, err := m.router.Generation(ctx, conn.BaseURL, conn.Key, in.GenerationID)
-	if err == nil && g.ID != in.GenerationID {
+	g, err := m.router.Generation(ctx, conn.BaseURL, conn.Key, id)
+	if err == nil && g.ID != id {
 		err = fault.New(fault.Upstream, "OpenRouter answered for another generation")
 	}
 	return g, err

@@ -38,6 +38,8 @@ type Options struct {
 	MinFree int64
 	// Limits are how long OpenRouter may take; the zero value is openai.DefaultLimits.
 	Limits openai.Limits
+	// Pace is how often OpenRouter's books are looked at; the zero value is DefaultPace.
+	Pace Pace
 	// Now is the wall clock of look-ups, without a monotonic one, so that a step of it is seen; nil means the machine's.
 	Now func() time.Time
 	// At is called at named points of a call, for tests that kill the process there; nil means not at all.
@@ -52,6 +54,7 @@ type Meter struct {
 	log    *slog.Logger
 	markup money.Markup
 	limits openai.Limits
+	pace   Pace
 	now    func() time.Time
 	at     func(string)
 	disk   disk
@@ -86,12 +89,15 @@ func Open(ctx context.Context, o Options) (*Meter, error) {
 	if o.Limits == (openai.Limits{}) {
 		o.Limits = openai.DefaultLimits()
 	}
+	if o.Pace == (Pace{}) {
+		o.Pace = DefaultPace()
+	}
 	private := outbound.IsPrivate(o.Initial.BaseURL) // then the operator chose it
 	background, cancel := context.WithCancel(context.Background())
 	calls, abort := context.WithCancelCause(context.Background())
 	m := &Meter{
 		db: o.DB, ledger: o.Ledger, sealer: o.Sealer, log: o.Log, markup: o.Markup,
-		limits: o.Limits, now: o.Now, at: o.At, disk: disk{o.DataDir, o.MinFree},
+		limits: o.Limits, pace: o.Pace, now: o.Now, at: o.At, disk: disk{o.DataDir, o.MinFree},
 		llm:    openai.NewClient(outbound.Transport(private), o.Limits.Headers),
 		router: openrouter.New(&http.Client{Timeout: o.Limits.Lookup, Transport: outbound.Transport(private)}),
 		users:  &externalUsers{pseudonyms: map[string]string{}, unlearned: map[string]bool{}},
@@ -117,10 +123,13 @@ func Open(ctx context.Context, o Options) (*Meter, error) {
 	return m, nil
 }
 
-// Start begins asking for the cost of pending calls. settled is called with the intent of each that was found.
+// Start begins asking for the cost of pending calls, for the records of settled ones, and for what the key has spent.
+// settled is called with the intent of each pending one that was found.
 func (m *Meter) Start(settled func(intentID string)) {
 	m.onSettled = settled
 	m.work.Go(m.lookUpForever)
+	m.work.Go(m.verifyForever)
+	m.work.Go(m.sampleForever)
 }
 
 // Close breaks off what still runs and waits until that is stored.

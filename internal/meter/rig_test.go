@@ -56,6 +56,7 @@ type settings struct {
 	noKey    bool                                 // nothing in the environment
 	keyFile  string                               // the file that holds the key
 	now      func() time.Time                     // the wall clock
+	pace     meter.Pace                           // of questions about OpenRouter's books
 	limits   openai.Limits                        // of the upstream's time
 	at       func(point string)                   // called at the points of a call
 	minFree  int64                                // of the disk
@@ -127,7 +128,7 @@ func (r *rig) tryOpen() error {
 		initial.Key = sim.DefaultKey
 	}
 	r.meter, err = meter.Open(ctx, meter.Options{DB: r.db, Ledger: r.books, Sealer: sealer, Log: log, Markup: markup,
-		KeyFile: r.keyFile, Initial: initial, DataDir: r.dir, MinFree: r.minFree, Limits: r.limits, Now: r.now, At: r.at})
+		KeyFile: r.keyFile, Initial: initial, DataDir: r.dir, MinFree: r.minFree, Limits: r.limits, Pace: r.pace, Now: r.now, At: r.at})
 	if err == nil {
 		r.meter.Start(func(string) {})
 	}
@@ -358,10 +359,19 @@ func (r *rig) mustMatchBill() {
 
 func (r *rig) mustVerify() {
 	r.Helper()
-	report, err := ledger.Verify(context.Background(), r.db)
-	if err != nil || len(report.Problems) > 0 {
-		r.Errorf("verify: %v %q", err, report.Problems)
+	if report := r.report(); len(report.Problems) > 0 {
+		r.Errorf("verify: %q", report.Problems)
 	}
+}
+
+// report walks the whole ledger.
+func (r *rig) report() ledger.Report {
+	r.Helper()
+	report, err := ledger.Verify(context.Background(), r.db)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return report
 }
 
 // wire is the body of the last request that the simulator saw.

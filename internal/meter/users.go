@@ -79,7 +79,7 @@ func (m *Meter) learnDue() (again bool) {
 		if err != nil || len(settled) == 0 {
 			continue // nothing to learn from yet; the next settled call wakes us
 		}
-		g, err := m.generation(settled[0])
+		g, err := m.generation(settled[0].KeyHash, settled[0].GenerationID)
 		if err != nil {
 			again = true
 			continue

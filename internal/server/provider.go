@@ -39,7 +39,7 @@ func Summarize(ctx context.Context, db *sqldb.DB, site Site) (s summary.Summary,
 	err = db.Read(ctx, func(tx *sqldb.Tx) error {
 		now := tx.Now.UTC().Truncate(time.Second)
 		s = summary.Summary{At: now, Version: site.Version, Month: ledger.Period(now), Days: []summary.Day{}, Models: []summary.Model{},
-			States: []summary.State{}, Alarms: []summary.Alarm{}}
+			States: []summary.State{}, Gaps: []summary.Gap{}, Alarms: []summary.Alarm{}}
 		counts, err := account.Count(tx, now.Add(-activeWithin))
 		if err != nil {
 			return err
@@ -60,6 +60,9 @@ func Summarize(ctx context.Context, db *sqldb.DB, site Site) (s summary.Summary,
 		if s.Schema, err = tx.Schema(); err != nil {
 			return err
 		}
+		if err := reconciled(tx, &s); err != nil {
+			return err
+		}
 		return spending(tx, &s)
 	})
 	if err == nil {
@@ -71,14 +74,31 @@ func Summarize(ctx context.Context, db *sqldb.DB, site Site) (s summary.Summary,
 	return s, err
 }
 
-// spending adds the sums of this month and the one before.
-func spending(tx *sqldb.Tx, s *summary.Summary) error {
-	first := time.Date(s.At.Year(), s.At.Month(), 1, 0, 0, 0, 0, time.UTC)
-	before, err := ledger.SpendingByModel(tx, ledger.Period(first.AddDate(0, -1, 0)))
+// reconciled adds how the books compare with OpenRouter's.
+func reconciled(tx *sqldb.Tx, s *summary.Summary) error {
+	v, err := ledger.ReadVerification(tx)
 	if err != nil {
 		return err
 	}
-	parts, err := ledger.SpendingByModel(tx, s.Month)
+	s.Verification = summary.Verification{Confirmed: v.Confirmed, Waiting: v.Waiting, Adjusted: v.Adjusted, NotKnown: v.NotKnown}
+	gaps, err := ledger.ReadGaps(tx)
+	for _, g := range gaps {
+		s.Gaps = append(s.Gaps, summary.Gap{Kind: string(g.Kind), Cost: g.Cost, Charge: g.Charge, From: g.From, To: g.To})
+		if g.Alarm() {
+			s.Alarms = append(s.Alarms, summary.Alarm{Kind: summary.ForeignSpending, Since: g.From})
+		}
+	}
+	return err
+}
+
+// spending adds the sums of this month and the one before.
+func spending(tx *sqldb.Tx, s *summary.Summary) error {
+	first := time.Date(s.At.Year(), s.At.Month(), 1, 0, 0, 0, 0, time.UTC)
+	before, err := ledger.SpendingByModel(tx, first.AddDate(0, -1, 0))
+	if err != nil {
+		return err
+	}
+	parts, err := ledger.SpendingByModel(tx, first)
 	if err != nil {
 		return err
 	}

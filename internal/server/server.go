@@ -109,6 +109,7 @@ func New(o Options) (*Server, error) {
 	s.chatRoutes(api)
 	s.streamRoutes(api)
 	s.usageRoutes(api)
+	s.accuracyRoutes(api)
 	describeNull(api.OpenAPI().Components.Schemas)
 	document, err := json.Marshal(api.OpenAPI())
 	if err != nil {

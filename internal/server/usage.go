@@ -137,17 +137,6 @@ type ledgerInput struct {
 	Format string `query:"format" enum:"json,csv" default:"json" doc:"csv streams everything"`
 }
 
-type stateSum struct {
-	State  ledger.State `json:"state"`
-	Count  int64        `json:"count"`
-	Charge money.Amount `json:"charge"`
-	AtMost money.Amount `json:"at_most" doc:"what could still be charged"`
-}
-
-type accuracyReply struct {
-	States []stateSum `json:"states"`
-}
-
 func (s *Server) usageRoutes(api huma.API) {
 	add(s, api, Admins, "GET", "/api/v1/budget", "The company's budget this month", func(ctx context.Context, _ caller, _ *struct{}) (*body[budgetReply], error) {
 		return reply(s.budget(ctx))
@@ -155,14 +144,6 @@ func (s *Server) usageRoutes(api huma.API) {
 	add(s, api, Admins, "PUT", "/api/v1/budget", "Set the company's monthly budget, in force at once", s.setBudget)
 	add(s, api, Users, "GET", "/api/v1/usage/mine", "The caller's own usage of a month", s.ownUsage)
 	add(s, api, Admins, "GET", "/api/v1/usage/summary", "A month's usage", s.summary)
-	add(s, api, Admins, "GET", "/api/v1/usage/accuracy", "How certain the books are", func(ctx context.Context, _ caller, _ *struct{}) (*body[accuracyReply], error) {
-		list, err := s.Ledger.Accuracy(ctx)
-		states := make([]stateSum, len(list))
-		for i, sum := range list {
-			states[i] = stateSum(sum)
-		}
-		return reply(accuracyReply{states}, err)
-	})
 	s.ledgerRoute(api)
 }
 

@@ -28,6 +28,9 @@ type Summary struct {
 	Models []Model `json:"models"`
 	States []State `json:"states"` // of all calls that are not certain
 
+	Verification Verification `json:"verification"` // of all settled calls
+	Gaps         []Gap        `json:"gaps"`         // the newest first
+
 	Users       int `json:"users"`        // people with an account that is neither disabled nor waiting
 	ActiveUsers int `json:"active_users"` // users who were there in the last 30 days
 	Teams       int `json:"teams"`
@@ -67,6 +70,24 @@ type State struct {
 	AtMostCharge money.Amount `json:"at_most_charge"`
 }
 
+// Verification counts settled calls by what OpenRouter's own record of them says.
+type Verification struct {
+	Confirmed int64 `json:"confirmed"`
+	Waiting   int64 `json:"waiting"`   // not compared yet
+	Adjusted  int64 `json:"adjusted"`  // a second entry corrects the first
+	NotKnown  int64 `json:"not_known"` // there is no record any more
+}
+
+// Gap is what the key spent and no entry tells of: Kind is "restored", calls that a restored backup lost, or "foreign",
+// calls that the instance did not make. It is not billed.
+type Gap struct {
+	Kind   string       `json:"kind"`
+	Cost   money.Amount `json:"cost"`
+	Charge money.Amount `json:"charge"` // what it would be
+	From   time.Time    `json:"from"`
+	To     time.Time    `json:"to"`
+}
+
 // Ledger is the end of the hash chain and the sums over all of it. Whoever notes it sees later whether the chain was
 // changed or got shorter.
 type Ledger struct {
@@ -100,5 +121,6 @@ type Kind string
 
 // The kinds of alarms.
 const (
-	DiskLow Kind = "disk_low" // so little is free that no new call is accepted
+	ForeignSpending Kind = "foreign_spending" // the key spent what the instance did not ask for, and no admin took note yet
+	DiskLow         Kind = "disk_low"         // so little is free that no new call is accepted
 )
