@@ -38,6 +38,9 @@ type Config struct {
 	TimeZone          *time.Location // the days that charts show; billing is in UTC
 	DrainTimeout      time.Duration  // how long a stopping server lets open streams finish
 	MinFreeDisk       int64          // bytes; below this no new paid call is accepted
+	BackupDir         string         // the folder of the backups
+	BackupEvery       time.Duration  // how often one is made; 0: only when asked
+	Recipients        []string       // age public keys that backups are encrypted to
 	CrashAt           string         // "" or the crash point at which the process kills itself, for tests
 	CrashHit          int            // at which pass of that point, from 1
 	ClockFile         string         // "" or a file with what the wall clock is ahead, for tests
@@ -86,7 +89,7 @@ type setting struct {
 // settings is the one list of what can be set: flags, variables, help, errors
 // and `mai config` all come from it.
 func settings() []setting {
-	return slices.Concat(serverSettings(), connectionSettings(), operationSettings())
+	return slices.Concat(serverSettings(), connectionSettings(), backupSettings(), operationSettings())
 }
 
 func serverSettings() []setting {
@@ -139,6 +142,19 @@ func connectionSettings() []setting {
 		{env: []string{"MAI_MARKUP"}, flag: "markup", def: "1.3",
 			allowed: "a number from 1 to 10 with at most four decimals, such as 1.3",
 			usage:   "charge = cost × markup", set: setMarkup},
+	}
+}
+
+func backupSettings() []setting {
+	return []setting{
+		{env: []string{"MAI_BACKUP_DIR"}, flag: "backup-dir",
+			allowed: "a folder of this instance alone; the default is backups in the data folder", usage: "where backups are kept",
+			set: func(c *Config, s string) (string, bool) { c.BackupDir = filepath.Clean(s); return c.BackupDir, s != "" }},
+		{env: []string{"MAI_BACKUP_EVERY"}, flag: "backup-every", def: "1h", allowed: "a duration from 1m to 168h, or 0s for never",
+			usage: "how often a backup is made and verified", set: setBackupEvery},
+		{env: []string{"MAI_BACKUP_RECIPIENTS"}, flag: "backup-recipients",
+			allowed: "age public keys (age1...) separated by commas", usage: "who can open the backups; without one they are not encrypted and do not hold the sealing key",
+			set: setRecipients},
 	}
 }
 
@@ -232,6 +248,10 @@ func (c *Config) complete() error {
 	if c.SecretFile == "" {
 		c.SecretFile = filepath.Join(c.DataDir, "secret.key")
 		c.find("MAI_SECRET_FILE").Value = c.SecretFile
+	}
+	if c.BackupDir == "" {
+		c.BackupDir = filepath.Join(c.DataDir, "backups")
+		c.find("MAI_BACKUP_DIR").Value = c.BackupDir
 	}
 	if c.ProviderTokenFile != "" {
 		if _, err := server.ReadProviderToken(c.ProviderTokenFile); err != nil {

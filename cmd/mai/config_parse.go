@@ -12,6 +12,8 @@ import (
 	_ "time/tzdata" // the image has no zone files
 	"unicode"
 	"unicode/utf8"
+
+	"filippo.io/age"
 )
 
 // Each function here parses the text of one setting into the configuration and
@@ -98,6 +100,23 @@ func setBaseURL(c *Config, s string) (string, bool) {
 	}
 	c.BaseURL = s
 	return s, true
+}
+
+func setBackupEvery(c *Config, s string) (string, bool) {
+	d, err := time.ParseDuration(s)
+	c.BackupEvery = d
+	return d.String(), err == nil && (d == 0 || d >= time.Minute && d <= 7*24*time.Hour)
+}
+
+func setRecipients(c *Config, s string) (string, bool) {
+	for part := range strings.SplitSeq(s, ",") {
+		part = strings.TrimSpace(part)
+		if _, err := age.ParseX25519Recipient(part); err != nil {
+			return "", false
+		}
+		c.Recipients = append(c.Recipients, part)
+	}
+	return strings.Join(c.Recipients, ","), true
 }
 
 // setMarkup reads a decimal number as basis points, without a float on the way.

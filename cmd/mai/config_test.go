@@ -27,6 +27,9 @@ func load(t *testing.T, args, environ []string) (Config, error) {
 	return loadConfig(fs, environ)
 }
 
+// recipient is an age public key, from the documentation of age.
+const recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+
 func TestConfigDefaults(t *testing.T) {
 	c, err := load(t, nil, []string{"PATH=/bin", "WEBUI_SECRET_KEY=ignored", "WEBUI_NAME=", "PORT= "})
 	if err != nil {
@@ -41,7 +44,7 @@ func TestConfigDefaults(t *testing.T) {
 	want := Config{
 		Addr: ":8080", DataDir: "data", Name: "mAI", Production: true, Locale: "en", LogLevel: slog.LevelInfo,
 		BaseURL: "https://openrouter.ai/api/v1", SecretFile: "data/secret.key", MarkupBP: 13_000,
-		TimeZone: time.UTC, DrainTimeout: time.Minute, MinFreeDisk: 200_000_000,
+		TimeZone: time.UTC, DrainTimeout: time.Minute, MinFreeDisk: 200_000_000, BackupDir: "data/backups", BackupEvery: time.Hour,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
@@ -76,6 +79,11 @@ func TestConfigValues(t *testing.T) {
 		{"MAI_MARKUP", "1", func(c Config) any { return c.MarkupBP }, int64(10_000)},
 		{"MAI_MARKUP", "1.2345", func(c Config) any { return c.MarkupBP }, int64(12_345)},
 		{"MAI_MARKUP", "10.0", func(c Config) any { return c.MarkupBP }, int64(100_000)},
+		{"MAI_BACKUP_DIR", "/srv/backups/", func(c Config) any { return c.BackupDir }, "/srv/backups"},
+		{"DATA_DIR", "/srv/mai", func(c Config) any { return c.BackupDir }, "/srv/mai/backups"},
+		{"MAI_BACKUP_EVERY", "24h", func(c Config) any { return c.BackupEvery }, 24 * time.Hour},
+		{"MAI_BACKUP_EVERY", "0s", func(c Config) any { return c.BackupEvery }, time.Duration(0)},
+		{"MAI_BACKUP_RECIPIENTS", recipient + ", " + recipient, func(c Config) any { return c.Recipients }, []string{recipient, recipient}},
 		{"LOG_LEVEL", "WARN", func(c Config) any { return c.LogLevel }, slog.LevelWarn},
 		{"MAI_DRAIN_TIMEOUT", "1m30s", func(c Config) any { return c.DrainTimeout }, 90 * time.Second},
 		{"MAI_MIN_FREE_DISK", "0", func(c Config) any { return c.MinFreeDisk }, int64(0)},

@@ -15,6 +15,8 @@ func crashPoints() []string {
 		"reserve.before", "send.before", "headers.received", "identify.after", "stream.first", "usage.received",
 		"end.before", "end.after", "lookup.received", "lookup.after", "verify.received", "verify.after",
 		"sample.received", "sample.after", "text.stored", "commit.before", "commit.after",
+		"backup/copied", "backup/packed", "backup/verified", "backup/recorded",
+		"restore/unpacked", "restore/checked", "restore/moved", "restore/done",
 	}
 }
 

@@ -62,6 +62,7 @@ func runDemo(cmd *cobra.Command, config Config, empty bool, days int) (err error
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(config.DataDir)) }()
 		config.SecretFile = filepath.Join(config.DataDir, "secret.key")
+		config.BackupDir = filepath.Join(config.DataDir, "backups")
 	}
 	if config.sourceOf("LOG_LEVEL") == fromDefault {
 		config.LogLevel = slog.LevelWarn // a person reads along

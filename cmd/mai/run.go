@@ -14,6 +14,7 @@ import (
 	_ "golang.org/x/crypto/x509roots/fallback" // root certificates for images that have none
 
 	"mai/internal/account"
+	"mai/internal/backup"
 	"mai/internal/chat"
 	"mai/internal/demo"
 	"mai/internal/fault"
@@ -45,10 +46,7 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	if h == nil {
 		h = &hooks{}
 	}
-	if err := sqldb.MakeFolder(config.DataDir); err != nil {
-		return err
-	}
-	lock, err := sqldb.Acquire(config.DataDir)
+	lock, err := takeFolder(config.DataDir)
 	if err != nil {
 		return err
 	}
@@ -94,6 +92,12 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	defer chats.Close()
 	calls.Start(chats.Settled)
 
+	_, endBackups, err := startBackups(config, db, log, at, now)
+	if err != nil {
+		return err
+	}
+	defer endBackups()
+
 	policy := account.Closed
 	if config.SignUp {
 		policy = account.NeedApproval
@@ -121,6 +125,21 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 		calls.Drain(ctx)
 		chats.Close() // also tells the readers of answers that they have ended
 	}, h.started)
+}
+
+// takeFolder makes the data folder unless it is there, and locks it for this process.
+func takeFolder(dir string) (*sqldb.Lock, error) {
+	if err := sqldb.MakeFolder(dir); err != nil {
+		return nil, err
+	}
+	lock, err := sqldb.Acquire(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := backup.Unfinished(dir); err != nil {
+		return nil, errors.Join(err, lock.Release())
+	}
+	return lock, nil
 }
 
 // readersTime is how long readers may take to receive the end of what they read, when the server stops.

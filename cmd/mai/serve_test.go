@@ -243,7 +243,7 @@ func TestPlantedSecrets(t *testing.T) {
 	inspect := func() {
 		t.Helper()
 		if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
+			if err != nil || !d.Type().IsRegular() {
 				return err
 			}
 			text, err := os.ReadFile(path)

@@ -53,6 +53,9 @@ func holding(from, folder string) (*disk, error) {
 	}
 	files, err := os.ReadDir(from)
 	for _, file := range files {
+		if !file.Type().IsRegular() {
+			continue
+		}
 		content, err := os.ReadFile(filepath.Join(from, file.Name()))
 		if err != nil {
 			return nil, err

@@ -121,7 +121,7 @@ func (w *world) recording(ctx context.Context, trace, from string) (calls []file
 	}
 	files, err := os.ReadDir(w.data())
 	for _, file := range files {
-		if strings.HasSuffix(file.Name(), "-shm") {
+		if strings.HasSuffix(file.Name(), "-shm") || !file.Type().IsRegular() {
 			continue
 		}
 		real, errReal := os.ReadFile(filepath.Join(w.data(), file.Name()))

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"mai/internal/fault"
 )
 
 // maxBatch bounds how many writes share one commit. There is no waiting for more: the fsync in progress is the wait.
@@ -23,6 +25,7 @@ type writer struct {
 	mu     sync.RWMutex // held for writing while closing, so that no command is queued behind the end
 	closed bool
 	queue  chan *command
+	aside  chan func()   // what runs between two commits
 	idle   chan struct{} // closed when the goroutine has ended
 }
 
@@ -54,7 +57,7 @@ func openWriter(ctx context.Context, path string, opts Options) (*writer, error)
 	}
 	w := &writer{
 		pool: pool, stmt: map[string]*sql.Stmt{}, now: opts.Now, at: opts.At,
-		queue: make(chan *command, 4*maxBatch), idle: make(chan struct{}),
+		queue: make(chan *command, 4*maxBatch), aside: make(chan func()), idle: make(chan struct{}),
 	}
 	if err = checkSQLite(ctx, pool); err == nil {
 		err = migrate(ctx, pool, opts.Schema)
@@ -101,23 +104,47 @@ func (w *writer) close() error {
 
 func (w *writer) run() {
 	defer close(w.idle)
-	for first := range w.queue {
-		commands := []*command{first}
-		for len(commands) < maxBatch {
-			select {
-			case c, ok := <-w.queue:
-				if ok {
-					commands = append(commands, c)
-					continue
-				}
-			default:
+	for {
+		select {
+		case fn := <-w.aside:
+			fn()
+		case first, ok := <-w.queue:
+			if !ok {
+				return
 			}
-			break
+			w.together(first)
 		}
-		w.commit(commands)
-		for _, c := range commands {
-			c.done <- c.err
+	}
+}
+
+// together commits a command with all that are queued behind it.
+func (w *writer) together(first *command) {
+	commands := []*command{first}
+	for len(commands) < maxBatch {
+		select {
+		case c, ok := <-w.queue:
+			if ok {
+				commands = append(commands, c)
+				continue
+			}
+		default:
 		}
+		break
+	}
+	w.commit(commands)
+	for _, c := range commands {
+		c.done <- c.err
+	}
+}
+
+// between runs fn on the writer's connection when no transaction is open.
+func (w *writer) between(fn func(*sql.Conn) error) error {
+	done := make(chan error, 1)
+	select {
+	case w.aside <- func() { done <- fn(w.conn) }:
+		return <-done
+	case <-w.idle:
+		return fault.New(fault.Unavailable, "The server is stopping. Try again in a moment.")
 	}
 }
 

@@ -150,7 +150,7 @@ func configure(img v1.Image, o options) (v1.Image, error) {
 		User:         fmt.Sprintf("%d:%d", user, user),
 		Entrypoint:   []string{"/mai"},
 		Cmd:          []string{"serve"},
-		Env:          []string{"DATA_DIR=" + data},
+		Env:          []string{"DATA_DIR=" + data, "MAI_BACKUP_DIR=/app/backups"},
 		WorkingDir:   "/",
 		ExposedPorts: map[string]struct{}{"8080/tcp": {}},
 		Volumes:      map[string]struct{}{data: {}},

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+	"github.com/spf13/cobra"
+
+	"mai/internal/backup"
+	"mai/internal/fault"
+	"mai/internal/sqldb"
+	"mai/internal/webapp"
+)
+
+// backupOptions are those of the instance on config's data folder.
+func backupOptions(config Config, db *sqldb.DB, log *slog.Logger, at func(string), now func() time.Time) backup.Options {
+	return backup.Options{
+		DB: db, SecretFile: config.SecretFile, Folder: config.BackupDir, Recipients: config.Recipients,
+		MinFree: config.MinFreeDisk, Version: version, Every: config.BackupEvery, Now: now, At: at, Log: log,
+	}
+}
+
+// startBackups makes backups by itself from now on, and when the socket asks for one.
+func startBackups(config Config, db *sqldb.DB, log *slog.Logger, at func(string), now func() time.Time) (b *backup.Backups, end func(), err error) {
+	b, err = backup.Open(backupOptions(config, db, log, at, now))
+	if err != nil {
+		return nil, nil, err
+	}
+	endSocket, err := listenSocket(config.DataDir, log, commandRoutes(b, log))
+	if err != nil {
+		b.Close()
+		return nil, nil, fmt.Errorf("socket for commands: %w", err)
+	}
+	b.Start()
+	return b, func() { b.Close(); endSocket() }, nil
+}
+
+// commandRoutes are what the server does for commands, on its socket.
+func commandRoutes(backups *backup.Backups, log *slog.Logger) *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.Handle("POST /backup", webapp.Serve(log, func(w http.ResponseWriter, r *http.Request) error {
+		record, err := backups.Run(r.Context())
+		if err != nil {
+			return err
+		}
+		return webapp.WriteJSON(w, http.StatusOK, record)
+	}))
+	return mux
+}
+
+func backupCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "backup",
+		Short: "Make a backup now and verify it by restoring it, beside a running server or without one",
+		Example: `  mai backup --data /srv/mai --backup-dir /srv/mai-backups
+  MAI_BACKUP_RECIPIENTS=age1... mai backup --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, err := loadConfig(cmd.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			record, err := backUp(cmd, config)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(record)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n%d bytes, %d entries of the ledger verified by restoring it\n%s\n", record.Archive, record.Size, record.Entries, opener(len(record.Recipients) > 0, record.Sealed()))
+			return err
+		},
+	}
+	addFlags(cmd.Flags(), "data", "backup-dir", "backup-recipients", "secret-file")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the record of the backup as JSON")
+	return cmd
+}
+
+// backUp has the running server make a backup, or makes it itself when there is none.
+func backUp(cmd *cobra.Command, config Config) (record backup.Record, err error) {
+	found, err := askServer(cmd.Context(), config.DataDir, http.MethodPost, "/backup", &record)
+	if found || err != nil {
+		return record, err
+	}
+	at, err := crashHook(config.CrashAt, config.CrashHit)
+	if err != nil {
+		return record, err
+	}
+	db, err := sqldb.Open(cmd.Context(), config.DataDir, sqldb.Options{ReadOnly: true})
+	if err != nil {
+		return record, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	lock, err := sqldb.Acquire(config.DataDir)
+	if err != nil {
+		return record, err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	backups, err := backup.Open(backupOptions(config, db, slog.New(slog.DiscardHandler), at, nil))
+	if err != nil {
+		return record, err
+	}
+	defer backups.Close()
+	return backups.Run(cmd.Context())
+}
+
+// opener says who can open a backup, and what comes back with it.
+func opener(encrypted, sealed bool) string {
+	switch {
+	case !encrypted:
+		return "not encrypted, and without the key that opens the saved OpenRouter key: it is entered again after a restore"
+	case sealed:
+		return "encrypted to its recipients, with the key that opens the saved OpenRouter key"
+	}
+	return "encrypted to its recipients"
+}
+
+func restoreCommand() *cobra.Command {
+	var to, identity string
+	var yes, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "restore FILE --to DIR",
+		Short: "Restore a backup into an empty data folder, and verify it",
+		Long: "Restore unpacks a backup into a data folder that is empty or does not exist yet, verifies its ledger, and only then\nputs it in place. " +
+			"It never overwrites. Killed at any moment, it is run again.",
+		Example: "  mai restore mai-20261125T140000.000Z.tar.zst.age --to /srv/mai --identity recovery.txt",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config, err := loadConfig(cmd.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			o := backup.RestoreOptions{Archive: args[0], To: filepath.Clean(to)}
+			if o.At, err = crashHook(config.CrashAt, config.CrashHit); err != nil {
+				return err
+			}
+			if o.Identities, err = readIdentities(identity); err != nil {
+				return err
+			}
+			o.Confirm = func(p backup.Plan) error { return confirm(cmd, p, yes) }
+			plan, report, err := backup.Restore(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(struct {
+					backup.Plan
+					Entries int64 `json:"entries"`
+				}{plan, report.Entries})
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Restored into %s: %d entries verified, head %s.\n", plan.To, report.Entries, report.Head)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&to, "to", "", "the data folder to restore into; empty or missing")
+	cmd.Flags().StringVar(&identity, "identity", "", "file with the recovery key (AGE-SECRET-KEY-1...) of an encrypted backup")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was restored as JSON")
+	_ = cmd.MarkFlagRequired("to") // it exists
+	return cmd
+}
+
+// readIdentities reads the keys that may open a backup; none when no file is named.
+func readIdentities(path string) ([]age.Identity, error) {
+	if path == "" {
+		return nil, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "The recovery key file %s cannot be read.", path)
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	identities, err := age.ParseIdentities(file)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "The file %s holds no recovery key. One is a line that begins with AGE-SECRET-KEY-1.", path)
+	}
+	return identities, nil
+}
+
+// confirm shows what a restore is going to do, and asks.
+func confirm(cmd *cobra.Command, p backup.Plan, yes bool) error {
+	out := cmd.ErrOrStderr()
+	say(out, "Backup    %s, made by mai %s, schema %d", p.CreatedAt.Format("2006-01-02 15:04:05 MST"), p.Version, p.Schema)
+	say(out, "Ledger    %d entries, head %s", p.Seq, p.Head)
+	for _, f := range p.Files {
+		say(out, "File      %s, %d bytes", f.Name, f.Size)
+	}
+	if !p.Sealed() {
+		say(out, "Secrets   the backup does not hold the key that opens them: enter the OpenRouter key again after the restore")
+	}
+	say(out, "Into      %s", p.To)
+	if p.Again {
+		say(out, "          an earlier restore into it was not finished; what that left there is removed")
+	}
+	if yes {
+		return nil
+	}
+	say(out, "Restore? [y/N]")
+	line, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+	if answer := strings.ToLower(strings.TrimSpace(line)); err == nil && (answer == "y" || answer == "yes") {
+		return nil
+	}
+	return fault.New(fault.Invalid, "Nothing was changed. Answer y, or give --yes, to restore.")
+}
