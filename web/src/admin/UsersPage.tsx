@@ -1,5 +1,4 @@
 import { Plural, Trans, useLingui } from '@lingui/react/macro'
-import { Menu } from '@mantine/core'
 import { IconDots, IconSearch, IconUserPlus, IconUsersGroup } from '@tabler/icons-react'
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
@@ -13,6 +12,7 @@ import { useErrorText } from '../ui/errors'
 import { daysAgo, useFormat } from '../ui/format'
 import { CardSkeleton, LoadError } from '../ui/Load'
 import { Note } from '../ui/Note'
+import { MenuButton } from '../ui/overlays'
 import { initials } from '../ui/people'
 import { useTeamName } from '../ui/teams'
 import { usePageTitle } from '../ui/title'
@@ -78,46 +78,45 @@ function Actions(props: {
   const { user, self, onChange, onAsk } = props
   const { t } = useLingui()
   return (
-    <Menu position="bottom-end" offset={4} transitionProps={{ duration: 160 }} withInitialFocusPlaceholder={false}>
-      <Menu.Target>
-        <IconButton label={t`More for ${user.name}`} icon={IconDots} small />
-      </Menu.Target>
-      <Menu.Dropdown>
-        {!user.disabled && user.role === 'user' && (
-          <Menu.Item onClick={() => onChange({ role: 'admin' })}>
-            <Trans>Make admin</Trans>
+    <MenuButton button={<IconButton label={t`More for ${user.name}`} icon={IconDots} small />}>
+      {(Menu) => (
+        <>
+          {!user.disabled && user.role === 'user' && (
+            <Menu.Item onClick={() => onChange({ role: 'admin' })}>
+              <Trans>Make admin</Trans>
+            </Menu.Item>
+          )}
+          {!user.disabled && user.role === 'admin' && (
+            <Menu.Item onClick={() => onAsk('demote')}>
+              <Trans>Make an ordinary user</Trans>
+            </Menu.Item>
+          )}
+          <Menu.Item onClick={() => onAsk('team')}>
+            <Trans>Move to a team</Trans>
           </Menu.Item>
-        )}
-        {!user.disabled && user.role === 'admin' && (
-          <Menu.Item onClick={() => onAsk('demote')}>
-            <Trans>Make an ordinary user</Trans>
+          <Menu.Item onClick={() => onAsk('rename')}>
+            <Trans>Rename</Trans>
           </Menu.Item>
-        )}
-        <Menu.Item onClick={() => onAsk('team')}>
-          <Trans>Move to a team</Trans>
-        </Menu.Item>
-        <Menu.Item onClick={() => onAsk('rename')}>
-          <Trans>Rename</Trans>
-        </Menu.Item>
-        <Menu.Item onClick={() => onAsk('password')}>
-          <Trans>Reset password</Trans>
-        </Menu.Item>
-        {!self && (
-          <>
-            <Menu.Divider />
-            {user.disabled ? (
-              <Menu.Item onClick={() => onChange({ disabled: false })}>
-                <Trans>Enable</Trans>
-              </Menu.Item>
-            ) : (
-              <Menu.Item data-danger onClick={() => onAsk('disable')}>
-                <Trans>Disable</Trans>
-              </Menu.Item>
-            )}
-          </>
-        )}
-      </Menu.Dropdown>
-    </Menu>
+          <Menu.Item onClick={() => onAsk('password')}>
+            <Trans>Reset password</Trans>
+          </Menu.Item>
+          {!self && (
+            <>
+              <Menu.Divider />
+              {user.disabled ? (
+                <Menu.Item onClick={() => onChange({ disabled: false })}>
+                  <Trans>Enable</Trans>
+                </Menu.Item>
+              ) : (
+                <Menu.Item data-danger onClick={() => onAsk('disable')}>
+                  <Trans>Disable</Trans>
+                </Menu.Item>
+              )}
+            </>
+          )}
+        </>
+      )}
+    </MenuButton>
   )
 }
 

@@ -1,5 +1,4 @@
 import { Trans, useLingui } from '@lingui/react/macro'
-import { Menu } from '@mantine/core'
 import {
   IconKeyboard,
   IconLayoutSidebar,
@@ -20,9 +19,11 @@ import { ChatList } from '../chat/ChatList'
 import { SettingsNav } from '../settings/SettingsNav'
 import { SettingsPage } from '../settings/SettingsPage'
 import { Glyph, IconButton } from '../ui/Button'
+import { whenIdle } from '../ui/idle'
 import { LazyDrawer } from '../ui/LazyDrawer'
 import { Logo } from '../ui/Logo'
 import { navigate } from '../ui/leave'
+import { MenuButton } from '../ui/overlays'
 import { initials } from '../ui/people'
 import { SidebarContext, type SidebarControl } from '../ui/sidebar'
 import { readStored, writeStored } from '../ui/storage'
@@ -53,14 +54,10 @@ function Person(props: { onShortcuts: () => void; onGuide: (() => void) | undefi
   const { data: me } = useQuery(meQuery)
   if (!me) return null
   return (
-    <Menu
+    <MenuButton
       position="top-start"
-      offset={4}
       width="target"
-      transitionProps={{ duration: 160 }}
-      withInitialFocusPlaceholder={false}
-    >
-      <Menu.Target>
+      button={
         <button type="button" className="nav person">
           <span className="avatar" aria-hidden="true">
             {initials(me.name)}
@@ -68,37 +65,42 @@ function Person(props: { onShortcuts: () => void; onGuide: (() => void) | undefi
           <span className="tt ellipsis space">{me.name}</span>
           <Glyph icon={IconSelector} small />
         </button>
-      </Menu.Target>
-      <Menu.Dropdown>
-        <Menu.Label>{me.email}</Menu.Label>
-        <Menu.Item leftSection={<Glyph icon={IconSettings} small />} onClick={() => navigate('/settings/profile')}>
-          <Trans>Settings</Trans>
-        </Menu.Item>
-        <Menu.Item
-          leftSection={<Glyph icon={IconKeyboard} small />}
-          onClick={props.onShortcuts}
-          className="desktop-only"
-        >
-          <Trans>Keyboard shortcuts</Trans>
-        </Menu.Item>
-        {props.onGuide && (
-          <Menu.Item leftSection={<Glyph icon={IconListCheck} small />} onClick={props.onGuide}>
-            <Trans>Getting started</Trans>
+      }
+    >
+      {(Menu) => (
+        <>
+          <Menu.Label>{me.email}</Menu.Label>
+          <Menu.Item leftSection={<Glyph icon={IconSettings} small />} onClick={() => navigate('/settings/profile')}>
+            <Trans>Settings</Trans>
           </Menu.Item>
-        )}
-        <Menu.Item leftSection={<Glyph icon={IconLogout} small />} onClick={leaveSession}>
-          <Trans>Sign out</Trans>
-        </Menu.Item>
-      </Menu.Dropdown>
-    </Menu>
+          <Menu.Item
+            leftSection={<Glyph icon={IconKeyboard} small />}
+            onClick={props.onShortcuts}
+            className="desktop-only"
+          >
+            <Trans>Keyboard shortcuts</Trans>
+          </Menu.Item>
+          {props.onGuide && (
+            <Menu.Item leftSection={<Glyph icon={IconListCheck} small />} onClick={props.onGuide}>
+              <Trans>Getting started</Trans>
+            </Menu.Item>
+          )}
+          <Menu.Item leftSection={<Glyph icon={IconLogout} small />} onClick={leaveSession}>
+            <Trans>Sign out</Trans>
+          </Menu.Item>
+        </>
+      )}
+    </MenuButton>
   )
 }
 
 /** Keeps the chat list in step with other tabs, and an open chat with what another tab did to it. */
 function useFeed(): void {
-  useEffect(
-    () =>
-      openFeed(
+  useEffect(() => {
+    let close = () => {}
+    // The stream holds one of the browser's six connections, which the first page has better use for.
+    const cancel = whenIdle(() => {
+      close = openFeed(
         (event) => {
           const chat = queryClient.getQueryData<Chat>(chatQuery(event.id).queryKey)
           if (!chat || event.deleted) return
@@ -113,9 +115,13 @@ function useFeed(): void {
             void queryClient.invalidateQueries({ queryKey: chatQuery(event.id).queryKey })
         },
         (up) => reportLine('feed', up),
-      ),
-    [],
-  )
+      )
+    })
+    return () => {
+      cancel()
+      close()
+    }
+  }, [])
 }
 
 /** The frame of signed-in pages. */

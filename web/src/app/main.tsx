@@ -13,8 +13,8 @@ import '../ui/parts.css'
 import '../ui/overlays.css'
 import '../ui/shell.css'
 import { I18nProvider } from '@lingui/react'
-import { MantineProvider } from '@mantine/core'
 import { QueryClientProvider } from '@tanstack/react-query'
+import { startTransition } from 'react'
 import { createRoot } from 'react-dom/client'
 import { Router } from 'wouter'
 import { whenUnauthenticated } from '../api/client'
@@ -22,8 +22,9 @@ import { instanceQuery, meQuery, queryClient } from '../api/queries'
 import { prefetchHome } from '../api/session'
 import { activate, i18n, pickLocale, preloadCatalogue } from '../ui/i18n'
 import { leave } from '../ui/leave'
+import { LazyTips } from '../ui/overlays'
+import { followScheme } from '../ui/scheme'
 import { Toasts } from '../ui/Toasts'
-import { schemeManager, theme } from '../ui/theme'
 import { Pages, prefetchPage } from './router'
 
 async function start(): Promise<void> {
@@ -39,27 +40,24 @@ async function start(): Promise<void> {
   await activate(pickLocale((await me)?.locale, (await instance)?.locale))
   await page
 
+  followScheme()
   whenUnauthenticated(() => {
     queryClient.setQueryData(meQuery.queryKey, null)
   })
-  createRoot(document.getElementById('root') as HTMLElement).render(
-    <I18nProvider i18n={i18n}>
-      <QueryClientProvider client={queryClient}>
-        {/* Our own style sheets hold the variables, so Mantine writes no style element and the policy needs no exception. */}
-        <MantineProvider
-          theme={theme}
-          withCssVariables={false}
-          withGlobalClasses={false}
-          defaultColorScheme="auto"
-          colorSchemeManager={schemeManager}
-        >
+  const root = createRoot(document.getElementById('root') as HTMLElement)
+  // As a transition the first page is made in slices of a few milliseconds, between which the browser can paint and listen.
+  startTransition(() =>
+    root.render(
+      <I18nProvider i18n={i18n}>
+        <QueryClientProvider client={queryClient}>
           <Router aroundNav={(navigate, to, options) => leave(to, () => navigate(to, options))}>
             <Pages />
           </Router>
           <Toasts />
-        </MantineProvider>
-      </QueryClientProvider>
-    </I18nProvider>,
+          <LazyTips />
+        </QueryClientProvider>
+      </I18nProvider>,
+    ),
   )
 }
 

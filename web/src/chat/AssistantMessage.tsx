@@ -7,6 +7,7 @@ import type { Message } from '../api/types'
 import { Button, Glyph, IconButton } from '../ui/Button'
 import { CopyButton } from '../ui/CopyButton'
 import { useFormat } from '../ui/format'
+import { whenIdle } from '../ui/idle'
 import { Note } from '../ui/Note'
 import { modelLetter } from '../ui/people'
 import { ChargeButton } from './ChargeButton'
@@ -26,8 +27,7 @@ export async function loadMarkdown(): Promise<MarkdownPart> {
 
 /** Fetches the Markdown part before it is needed, once the page is idle. */
 export function preloadMarkdown(): void {
-  const idle = window.requestIdleCallback ?? ((run: () => void) => setTimeout(run, 400))
-  idle(() => void loadMarkdown().catch(() => {}))
+  whenIdle(() => void loadMarkdown().catch(() => {}))
 }
 
 /** The text of an answer. React's own `lazy` would first show plain text even of what is loaded, and for 300 ms at least. */

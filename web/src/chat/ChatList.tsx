@@ -1,5 +1,4 @@
 import { Trans, useLingui } from '@lingui/react/macro'
-import { Menu } from '@mantine/core'
 import { IconDots, IconEdit, IconPencil, IconSearch, IconTrash } from '@tabler/icons-react'
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { type ReactNode, useEffect, useRef, useState } from 'react'
@@ -13,6 +12,7 @@ import { Glyph, IconButton } from '../ui/Button'
 import { useErrorText } from '../ui/errors'
 import { daysAgo } from '../ui/format'
 import { LoadError } from '../ui/Load'
+import { MenuButton } from '../ui/overlays'
 import { useSidebar } from '../ui/sidebar'
 import { toast } from '../ui/toasts'
 import { deleteChat, renameChat, restoreChat } from './actions'
@@ -118,28 +118,21 @@ function Row({ row, current }: { row: ChatRow; current: boolean }) {
           </span>
         )}
       </Link>
-      <Menu
-        position="bottom-end"
-        offset={4}
-        withinPortal
-        transitionProps={{ duration: 160 }}
-        withInitialFocusPlaceholder={false}
-      >
-        <Menu.Target>
-          <IconButton className="more" label={t`More for ${title}`} icon={IconDots} small />
-        </Menu.Target>
-        <Menu.Dropdown>
-          <Menu.Item
-            leftSection={<Glyph icon={IconPencil} small />}
-            onClick={() => setTimeout(() => setRenaming(true), 20)}
-          >
-            <Trans>Rename</Trans>
-          </Menu.Item>
-          <Menu.Item data-danger leftSection={<Glyph icon={IconTrash} small />} onClick={remove}>
-            <Trans>Delete</Trans>
-          </Menu.Item>
-        </Menu.Dropdown>
-      </Menu>
+      <MenuButton button={<IconButton className="more" label={t`More for ${title}`} icon={IconDots} small />}>
+        {(Menu) => (
+          <>
+            <Menu.Item
+              leftSection={<Glyph icon={IconPencil} small />}
+              onClick={() => setTimeout(() => setRenaming(true), 20)}
+            >
+              <Trans>Rename</Trans>
+            </Menu.Item>
+            <Menu.Item data-danger leftSection={<Glyph icon={IconTrash} small />} onClick={remove}>
+              <Trans>Delete</Trans>
+            </Menu.Item>
+          </>
+        )}
+      </MenuButton>
     </div>
   )
 }

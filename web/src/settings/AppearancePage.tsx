@@ -1,12 +1,11 @@
 import { Trans, useLingui } from '@lingui/react/macro'
-import { useMantineColorScheme } from '@mantine/core'
 import { Segmented } from '../ui/Field'
-import type { Scheme } from '../ui/theme'
+import { type Scheme, useScheme } from '../ui/scheme'
 import { usePageTitle } from '../ui/title'
 
 export function AppearancePage() {
   const { t } = useLingui()
-  const { colorScheme, setColorScheme } = useMantineColorScheme()
+  const [scheme, setScheme] = useScheme()
   usePageTitle(t`Appearance`)
   return (
     <div className="wrap narrow">
@@ -26,8 +25,8 @@ export function AppearancePage() {
         </h2>
         <Segmented<Scheme>
           label={t`Colours`}
-          value={colorScheme}
-          onChange={setColorScheme}
+          value={scheme}
+          onChange={setScheme}
           options={[
             { value: 'light', label: t`Light` },
             { value: 'dark', label: t`Dark` },

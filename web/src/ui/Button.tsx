@@ -1,4 +1,3 @@
-import { Tooltip } from '@mantine/core'
 import type { ComponentProps, ComponentType, Ref } from 'react'
 
 export type Icon = ComponentType<{ className?: string; stroke?: number; 'aria-hidden'?: boolean }>
@@ -26,7 +25,7 @@ export function Button({ look = 'default', size, wide, icon, className, children
 }
 
 type IconButtonProps = Omit<ComponentProps<'button'>, 'children'> & {
-  /** The accessible name; also the tooltip. */
+  /** The accessible name; `Tips` shows it to a mouse that rests on it. */
   label: string
   icon: Icon
   small?: boolean
@@ -35,10 +34,8 @@ type IconButtonProps = Omit<ComponentProps<'button'>, 'children'> & {
 
 export function IconButton({ label, icon, small, className, ref, ...rest }: IconButtonProps) {
   return (
-    <Tooltip label={label} openDelay={400} withinPortal events={{ hover: true, focus: false, touch: false }}>
-      <button type="button" ref={ref} aria-label={label} className={`icon-btn ${className ?? ''}`} {...rest}>
-        <Glyph icon={icon} small={small} />
-      </button>
-    </Tooltip>
+    <button type="button" ref={ref} aria-label={label} className={`icon-btn ${className ?? ''}`} {...rest}>
+      <Glyph icon={icon} small={small} />
+    </button>
   )
 }

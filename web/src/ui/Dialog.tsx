@@ -1,7 +1,7 @@
 import { useLingui } from '@lingui/react/macro'
-import { Modal } from '@mantine/core'
-import { type FormEvent, type ReactNode, useEffect, useRef } from 'react'
+import { type FormEvent, type ReactNode, useEffect, useRef, useState } from 'react'
 import { Button } from './Button'
+import { useOverlays } from './overlays'
 
 // What had the focus before the first of the dialogs that followed each other.
 let opener: HTMLElement | null = null
@@ -36,22 +36,28 @@ export function Dialog(props: {
   size?: number
 }) {
   useFocusReturn(props.open)
+  const [wanted, setWanted] = useState(props.open)
+  if (props.open && !wanted) setWanted(true)
+  const part = useOverlays(wanted)
+  if (!part || !wanted) return null
   return (
-    <Modal
-      opened={props.open}
-      onClose={props.onClose}
-      title={props.title}
-      size={props.size ?? 440}
-      centered
-      withCloseButton={false}
-      lockScroll={false}
-      removeScrollProps={{ enabled: false }}
-      transitionProps={{ duration: 160, transition: 'fade' }}
-      overlayProps={{ backgroundOpacity: 1, color: 'transparent' }}
-      classNames={{ inner: 'dialog-inner' }}
-    >
-      {props.children}
-    </Modal>
+    <part.Mantine>
+      <part.Modal
+        opened={props.open}
+        onClose={props.onClose}
+        title={props.title}
+        size={props.size ?? 440}
+        centered
+        withCloseButton={false}
+        lockScroll={false}
+        removeScrollProps={{ enabled: false }}
+        transitionProps={{ duration: 160, transition: 'fade' }}
+        overlayProps={{ backgroundOpacity: 1, color: 'transparent' }}
+        classNames={{ inner: 'dialog-inner' }}
+      >
+        {props.children}
+      </part.Modal>
+    </part.Mantine>
   )
 }
 

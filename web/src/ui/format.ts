@@ -1,6 +1,5 @@
 // Numbers and times for people, in the page's language.
 import { useLingui } from '@lingui/react'
-import { useMemo } from 'react'
 import type { Locale } from '../api/types'
 import * as money from './money'
 
@@ -40,26 +39,19 @@ export function daysAgo(time: Date, now: Date): number {
 
 function formatter(locale: Locale) {
   const tag = locale === 'pl' ? 'pl-PL' : 'en-GB'
-  const clock = new Intl.DateTimeFormat(tag, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
-  const clockSeconds = new Intl.DateTimeFormat(tag, {
-    hour: '2-digit',
-    minute: '2-digit',
-    second: '2-digit',
-    hourCycle: 'h23',
-  })
-  const shortDate = new Intl.DateTimeFormat(tag, { day: 'numeric', month: 'short' })
-  const longDate = new Intl.DateTimeFormat(tag, { day: 'numeric', month: 'long', year: 'numeric' })
-  const full = new Intl.DateTimeFormat(tag, { dateStyle: 'medium', timeStyle: 'short', hourCycle: 'h23' })
-  const utc = new Intl.DateTimeFormat(tag, {
-    day: 'numeric',
-    month: 'short',
-    hour: '2-digit',
-    minute: '2-digit',
-    hourCycle: 'h23',
-    timeZone: 'UTC',
-  })
-  const month = new Intl.DateTimeFormat(tag, { month: 'long', year: 'numeric', timeZone: 'UTC' })
-  const monthOnly = new Intl.DateTimeFormat(tag, { month: 'long', timeZone: 'UTC' })
+  // An Intl formatter takes long to make, and a page uses few of them.
+  const lazily = (options: Intl.DateTimeFormatOptions) => {
+    let made: Intl.DateTimeFormat | undefined
+    return (time: string | Date) => {
+      made ??= new Intl.DateTimeFormat(tag, options)
+      return made.format(new Date(time))
+    }
+  }
+  const clock = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' } as const
+  const shortDate = { day: 'numeric', month: 'short' } as const
+  const utc = lazily({ ...shortDate, ...clock, timeZone: 'UTC' })
+  const month = lazily({ month: 'long', year: 'numeric', timeZone: 'UTC' })
+  const monthOnly = lazily({ month: 'long', timeZone: 'UTC' })
   const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
   return {
     locale,
@@ -70,24 +62,27 @@ function formatter(locale: Locale) {
     tokens: (count: number) => tokenCount(count, locale),
     number: (count: number) => wholeNumber(count, locale),
     duration: (ms: number) => duration(ms, locale),
-    time: (iso: string | Date) => clock.format(new Date(iso)),
-    timeSeconds: (iso: string | Date) => clockSeconds.format(new Date(iso)),
-    date: (iso: string) => shortDate.format(new Date(iso)),
-    longDate: (iso: string) => longDate.format(new Date(iso)),
-    dateTime: (iso: string) => full.format(new Date(iso)),
+    time: lazily(clock),
+    timeSeconds: lazily({ ...clock, second: '2-digit' }),
+    date: lazily(shortDate),
+    longDate: lazily({ ...shortDate, month: 'long', year: 'numeric' }),
+    dateTime: lazily({ dateStyle: 'medium', timeStyle: 'short', hourCycle: 'h23' }),
     /** `1 Dec, 00:00 UTC`: for moments that are defined in UTC. */
-    utcTime: (iso: string) => `${utc.format(new Date(iso))} UTC`,
+    utcTime: (iso: string) => `${utc(iso)} UTC`,
     /** `November 2026` from `2026-11`. */
-    month: (period: string) => capital(month.format(new Date(`${period}-01T00:00:00Z`))),
-    monthName: (period: string) => capital(monthOnly.format(new Date(`${period}-01T00:00:00Z`))),
+    month: (period: string) => capital(month(`${period}-01T00:00:00Z`)),
+    monthName: (period: string) => capital(monthOnly(`${period}-01T00:00:00Z`)),
   }
 }
 
 export type Format = ReturnType<typeof formatter>
 
+const formats: Partial<Record<Locale, Format>> = {}
+
 /** The formatters of the page's language. */
 export function useFormat(): Format {
   const { i18n } = useLingui()
   const locale: Locale = i18n.locale === 'pl' ? 'pl' : 'en'
-  return useMemo(() => formatter(locale), [locale])
+  formats[locale] ??= formatter(locale)
+  return formats[locale]
 }
