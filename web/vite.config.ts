@@ -38,8 +38,47 @@ function onlyWoff2(): Plugin {
   }
 }
 
+/**
+ * Writes into index.html which files the catalogues and the two pages need that people open most, so that theme.js asks
+ * for them before the first script has run.
+ */
+function preloads(): Plugin {
+  const parts = {
+    en: 'src/locales/en.po',
+    pl: 'src/locales/pl.po',
+    chat: 'src/chat/markdown/Markdown.tsx',
+    '/settings/usage': 'src/usage/UsagePage.tsx',
+  }
+  return {
+    name: 'preloads',
+    transformIndexHtml: {
+      order: 'post',
+      handler(html, { bundle }) {
+        if (!bundle) return html.replace('%FILES%', '{}')
+        const chunks = Object.values(bundle).filter((file) => file.type === 'chunk')
+        const entry = chunks.find((chunk) => chunk.isEntry)
+        const filesOf = (chunk: (typeof chunks)[number]): string[] => [
+          `/${chunk.fileName}`,
+          ...[...(chunk.viteMetadata?.importedCss ?? [])].map((file) => `/${file}`),
+          // What the first script imports is in the page already.
+          ...chunks
+            .filter((c) => chunk.imports.includes(c.fileName) && c !== entry && !entry?.imports.includes(c.fileName))
+            .flatMap(filesOf),
+        ]
+        const files: Record<string, string[]> = {}
+        for (const [name, source] of Object.entries(parts)) {
+          const chunk = chunks.find((c) => c.facadeModuleId?.endsWith(source))
+          if (!chunk) throw new Error(`${source} is no chunk of its own: theme.js cannot ask for it`)
+          files[name] = [...new Set(filesOf(chunk))]
+        }
+        return html.replace('%FILES%', JSON.stringify(files).replaceAll('"', '&quot;'))
+      },
+    },
+  }
+}
+
 export default defineConfig({
-  plugins: [macros(), onlyWoff2(), react(), lingui({ failOnMissing: true, failOnCompileError: true })],
+  plugins: [macros(), onlyWoff2(), preloads(), react(), lingui({ failOnMissing: true, failOnCompileError: true })],
   worker: { format: 'es' },
   build: {
     manifest: true,

@@ -12,9 +12,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/google/uuid"
 
 	"mai/internal/account"
 	"mai/internal/chat"
@@ -94,11 +96,11 @@ func New(o Options) (*Server, error) {
 	}
 	o.SlowestReader = cmp.Or(o.SlowestReader, webapp.SlowestReader)
 	s := &Server{Options: o}
-	ui, err := webapp.NewUI(o.UI, o.Log)
+	mux := http.NewServeMux()
+	ui, err := webapp.NewUI(o.UI, o.Log, mux, begins)
 	if err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
 	api := humago.New(mux, openAPI(o.Site.Version))
 	s.instanceRoutes(api)
 	s.authRoutes(api)
@@ -125,9 +127,21 @@ func New(o Options) (*Server, error) {
 	mux.Handle("/api/", webapp.Serve(o.Log, func(http.ResponseWriter, *http.Request) error {
 		return fault.New(fault.NotFound, "There is no such address in the API. GET /api/openapi.json lists them.")
 	}))
-	mux.Handle("/", ui)
+	mux.Handle("/", webapp.Compress("/", ui))
 	s.handler = webapp.AccessLog(o.Log, webapp.Recover(o.Log, webapp.SecurityHeaders(o.Trusted, webapp.SameOrigin(webapp.Compress("/api/", mux)))))
 	return s, nil
+}
+
+// begins lists what the page at a path asks the API for before it can show anything.
+func begins(path string) []string {
+	first := []string{"/api/v1/instance", "/api/v1/auths/me", "/api/v1/chats?limit=50"}
+	if id, ok := strings.CutPrefix(path, "/c/"); ok && uuid.Validate(id) == nil {
+		first = append(first, "/api/v1/chats/"+id)
+	}
+	if path == "/settings/usage" {
+		first = append(first, "/api/v1/usage/summary?month="+time.Now().UTC().Format("2006-01"), "/api/v1/usage/accuracy")
+	}
+	return first
 }
 
 // ServeHTTP answers a request.

@@ -11,8 +11,8 @@ import (
 // worthIt is from how many bytes on a reply is compressed: a smaller one fits in a packet or two as it is.
 const worthIt = 1400
 
-// Compress compresses the JSON that next replies with to addresses that begin with prefix, for those who take gzip.
-// Streams and files are left as they are.
+// Compress compresses the JSON and the pages that next replies with to addresses that begin with prefix, for those who
+// take gzip. Streams and files are left as they are.
 func Compress(prefix string, next http.Handler) http.Handler {
 	var writers sync.Pool // of *gzip.Writer: one takes most of a megabyte
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -35,11 +35,17 @@ type compressed struct {
 	zip     *gzip.Writer // nil for a reply that is left as it is
 }
 
+// compressible says of the header of a reply that what follows is text made for this reader.
+func compressible(h http.Header) bool {
+	kind := h.Get("Content-Type")
+	return strings.Contains(kind, "json") || strings.HasPrefix(kind, "text/html")
+}
+
 // Unwrap lets http.ResponseController reach what is beneath.
 func (c *compressed) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 func (c *compressed) WriteHeader(status int) {
-	if !c.begun && strings.Contains(c.Header().Get("Content-Type"), "json") {
+	if !c.begun && compressible(c.Header()) {
 		c.status = status
 		return
 	}
@@ -64,7 +70,7 @@ func (c *compressed) Write(p []byte) (int, error) {
 func (c *compressed) begin(compress bool) {
 	c.begun = true
 	h := c.Header()
-	if strings.Contains(h.Get("Content-Type"), "json") {
+	if compressible(h) {
 		h.Add("Vary", "Accept-Encoding")
 		if compress {
 			h.Set("Content-Encoding", "gzip")

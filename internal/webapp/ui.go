@@ -3,6 +3,7 @@ package webapp
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -21,6 +22,7 @@ type UI struct {
 	files fs.FS
 	log   *slog.Logger
 	known map[string]uiFile // by path without the leading slash
+	pages *pages            // nil when the UI was not built
 }
 
 // uiFile is a file that can be asked for, and in which forms it is there.
@@ -36,12 +38,19 @@ const index = "index.html"
 const hashed = "assets/"
 
 // NewUI returns the UI in files. Beside a file x, x.br and x.gz may hold it compressed. Without an index.html it shows
-// how to build one.
-func NewUI(files fs.FS, log *slog.Logger) (*UI, error) {
+// how to build one. The page at a path brings the replies that api gives to the addresses in begins(path), so that its
+// script need not ask for them: as JSON by address in the element "replies", and only those that succeed.
+func NewUI(files fs.FS, log *slog.Logger, api http.Handler, begins func(path string) []string) (*UI, error) {
 	ui := &UI{files: files, log: log, known: map[string]uiFile{}}
-	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+	html, err := fs.ReadFile(files, index)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the page of the UI: %w", err)
+	} else if err == nil {
+		ui.pages = &pages{html: html, api: api, begins: begins}
+	}
+	err = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		base := path.Base(name)
-		if err != nil || entry.IsDir() || strings.HasPrefix(base, ".") || strings.HasSuffix(base, ".br") || strings.HasSuffix(base, ".gz") {
+		if err != nil || entry.IsDir() || base == index || strings.HasPrefix(base, ".") || strings.HasSuffix(base, ".br") || strings.HasSuffix(base, ".gz") {
 			return err
 		}
 		file := uiFile{etag: base, encodings: map[string]string{"identity": name}}
@@ -79,10 +88,10 @@ func (ui *UI) serve(w http.ResponseWriter, r *http.Request) error {
 		return fault.New(fault.NotFound, "There is nothing at this address that takes a %s request. Check the address and the method.", r.Method)
 	}
 	if page := name == "" || strings.Contains(r.Header.Get("Accept"), "text/html"); !ok && page && !strings.HasPrefix(name, hashed) {
-		name = index
-		if file, ok = ui.known[index]; !ok {
+		if ui.pages == nil {
 			return notBuilt(w)
 		}
+		return ui.pages.send(w, r)
 	}
 	if !ok {
 		return fault.New(fault.NotFound, "There is nothing at this address. Check how it is spelt, or reload the page.")

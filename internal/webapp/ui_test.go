@@ -1,6 +1,7 @@
 package webapp_test
 
 import (
+	"encoding/json"
 	"io/fs"
 	"net/http"
 	"strconv"
@@ -13,7 +14,7 @@ import (
 
 func ui(t *testing.T, files fs.FS) http.Handler {
 	t.Helper()
-	h, err := webapp.NewUI(files, quiet())
+	h, err := webapp.NewUI(files, quiet(), http.NotFoundHandler(), func(string) []string { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +24,7 @@ func ui(t *testing.T, files fs.FS) http.Handler {
 func built() fstest.MapFS {
 	files := fstest.MapFS{}
 	for name, body := range map[string]string{
-		"index.html": "<title>page</title>", "index.html.br": "page br", "index.html.gz": "page gz",
+		"index.html": "<title>page</title></head>", "index.html.br": "page br", "index.html.gz": "page gz",
 		"assets/app-1a2b.js": "script", "assets/app-1a2b.js.br": "script br", "assets/app-1a2b.js.gz": "script gz",
 		"assets/font-3c.woff2": "font", "favicon.svg": "<svg/>", ".keep": "kept",
 	} {
@@ -33,18 +34,18 @@ func built() fstest.MapFS {
 }
 
 func TestUIFiles(t *testing.T) {
-	const immutable, revalidate = "public, max-age=31536000, immutable", "no-cache"
+	const immutable, revalidate, never = "public, max-age=31536000, immutable", "no-cache", "no-store"
 	for _, c := range []struct {
 		method, path, accept string
 		status               int
 		body, kind, cache    string
 	}{
-		{"GET", "/", "", 200, "<title>page</title>", "text/html; charset=utf-8", revalidate},
-		{"GET", "/chats/1", "text/html,*/*;q=0.8", 200, "<title>page</title>", "text/html; charset=utf-8", revalidate},
+		{"GET", "/", "", 200, "<title>page</title>", "text/html; charset=utf-8", never},
+		{"GET", "/chats/1", "text/html,*/*;q=0.8", 200, "<title>page</title>", "text/html; charset=utf-8", never},
 		{"GET", "/assets/app-1a2b.js", "*/*", 200, "script", "text/javascript; charset=utf-8", immutable},
 		{"GET", "/assets/font-3c.woff2", "*/*", 200, "font", "font/woff2", immutable},
 		{"GET", "/favicon.svg", "*/*", 200, "<svg/>", "image/svg+xml", revalidate},
-		{"HEAD", "/chats/1", "text/html", 200, "", "text/html; charset=utf-8", revalidate},
+		{"HEAD", "/chats/1", "text/html", 200, "", "text/html; charset=utf-8", never},
 		{"GET", "/chats/1", "*/*", 404, "nothing at this address", "application/json", "no-store"},
 		{"GET", "/assets/app-old.js", "text/html", 404, "nothing at this address", "application/json", "no-store"},
 		{"GET", "/.keep", "*/*", 404, "nothing at this address", "application/json", "no-store"},
@@ -97,7 +98,7 @@ func TestUIEncodings(t *testing.T) {
 func TestUIRevalidation(t *testing.T) {
 	files := built()
 	tags := map[string]bool{}
-	for _, path := range []string{"/", "/favicon.svg", "/assets/app-1a2b.js"} {
+	for _, path := range []string{"/favicon.svg", "/assets/app-1a2b.js"} {
 		for _, encoding := range []string{"identity", "br", "gzip"} {
 			header := map[string]string{"Accept-Encoding": encoding}
 			res, _ := do(t, ui(t, files), "GET", path, "", header)
@@ -108,13 +109,41 @@ func TestUIRevalidation(t *testing.T) {
 			}
 		}
 	}
-	if len(tags) != 7 { // three forms of two files, and one of the third
+	if len(tags) != 4 { // three forms of one file, and one of the other
 		t.Errorf("tags %v", tags)
 	}
-	res, _ := do(t, ui(t, files), "GET", "/", "", nil)
-	files["index.html"] = &fstest.MapFile{Data: []byte("<title>news</title>")}
-	if again, body := do(t, ui(t, files), "GET", "/", "", map[string]string{"If-None-Match": res.Header.Get("ETag")}); again.StatusCode != 200 {
+	res, _ := do(t, ui(t, files), "GET", "/favicon.svg", "", nil)
+	files["favicon.svg"] = &fstest.MapFile{Data: []byte("<svg>news</svg>")}
+	if again, body := do(t, ui(t, files), "GET", "/favicon.svg", "", map[string]string{"If-None-Match": res.Header.Get("ETag")}); again.StatusCode != 200 {
 		t.Errorf("changed: %d %q", again.StatusCode, body)
+	}
+}
+
+// TestPageBringsReplies asks as the reader would, leaves out what is refused, and lets no text end the element early.
+func TestPageBringsReplies(t *testing.T) {
+	api := http.NewServeMux()
+	api.HandleFunc("GET /api/who", func(w http.ResponseWriter, r *http.Request) {
+		cookie, _ := r.Cookie("session")
+		_ = webapp.WriteJSON(w, 200, map[string]string{"who": cookie.Value, "lang": r.Header.Get("Accept-Language"), "q": r.URL.Query().Get("q")})
+	})
+	api.HandleFunc("GET /api/refused", func(w http.ResponseWriter, _ *http.Request) {
+		_ = webapp.WriteJSON(w, 403, map[string]string{"code": "secret"})
+	})
+	h, err := webapp.NewUI(built(), quiet(), api, func(path string) []string {
+		return []string{"/api/who?q=" + strings.TrimPrefix(path, "/"), "/api/refused", "/api/missing"}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, page := do(t, h, "GET", "/chat", "", map[string]string{"Accept": "text/html", "Cookie": "session=</script><b>", "Accept-Language": "pl"})
+	_, rest, _ := strings.Cut(page, `<script type="application/json" id="replies">`)
+	data, rest, _ := strings.Cut(rest, "</script>")
+	var replies map[string]map[string]string
+	if err := json.Unmarshal([]byte(data), &replies); err != nil || rest != "</head>" || res.Header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("%v %q %v", err, page, res.Header)
+	}
+	if got := replies["/api/who?q=chat"]; len(replies) != 1 || got["who"] != "</script><b>" || got["lang"] != "pl" || got["q"] != "chat" {
+		t.Errorf("%v", replies)
 	}
 }
 

@@ -1,5 +1,4 @@
 import { memo, useRef } from 'react'
-import './markdown.css'
 import { GrowingLexer, lex, type Token } from './lex'
 import { blockToken, headingLevels } from './render'
 
