@@ -103,9 +103,10 @@ exactly one key and one server.`,
 	cmd.Flags().BoolVar(&keyOnly, "no-deploy", false, "make the key only")
 	cmd.Flags().BoolVar(&showKey, "show-key", false, "print the key, too")
 	cmd.Flags().StringVar(&host, "host", "", "place it beside others on this server; needs --domain")
-	cmd.Flags().StringVar(&domain, "domain", "", "where it answers, such as companyabc.example.com")
+	cmd.Flags().StringVar(&domain, "domain", "", "where it answers, such as companyabc.example.com; a name below the base domain unless given")
 	cmd.Flags().BoolVar(&dedicated, "dedicated", true, "make a server at Hetzner for it alone; what happens without --host")
 	addWish(cmd, &wish)
+	p.addDNSWait(cmd)
 	cmd.MarkFlagsMutuallyExclusive("host", "no-deploy", "dedicated")
 	_ = cmd.RegisterFlagCompletionFunc("host", p.completeServer)
 	return cmd

@@ -24,6 +24,7 @@ type settings struct {
 	dir, baseURL, management string
 	hetznerToken, hetznerURL string
 	hetznerPoll              string // how long to wait before asking Hetzner again, as the hcloud command has it
+	resolver                 string // a DNS server to ask instead of this machine's
 	crashAt                  string // a hook for tests: the point at which the process kills itself
 }
 
@@ -45,6 +46,7 @@ func readSettings(environ []string) settings {
 		hetznerToken: get("", "HCLOUD_TOKEN"),
 		hetznerURL:   get(hcloud.Endpoint, "HCLOUD_ENDPOINT"),
 		hetznerPoll:  get("500ms", "HCLOUD_POLL_INTERVAL"),
+		resolver:     get("", "MAICTL_RESOLVER"),
 		crashAt:      get("", "MAICTL_CRASH_AT"),
 	}
 }
@@ -54,6 +56,8 @@ type program struct {
 	settings
 	json bool
 	yes  bool
+	// dnsWait is how long to wait for records that somebody else has to make.
+	dnsWait time.Duration
 }
 
 // commands is the command line of maictl.
@@ -70,6 +74,7 @@ Without a command, at a terminal, it asks what to do.
   OPENROUTER_BASE_URL         OpenRouter's API; the default is https://openrouter.ai/api/v1
   HCLOUD_TOKEN                token of your project at Hetzner, to make servers; it is never stored
   HCLOUD_ENDPOINT             Hetzner's API; the default is https://api.hetzner.cloud/v1
+  MAICTL_RESOLVER             DNS server (host:port) to ask where names point to; the default is this machine's
   MAICTL_DATA                 folder of the database and of the key that seals its secrets: back it up;
                               the default is ~/.local/share/maictl`,
 		Version:       version,
@@ -86,7 +91,7 @@ Without a command, at a terminal, it asks what to do.
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print JSON")
 	root.PersistentFlags().BoolVar(&p.yes, "yes", false, "do not ask for confirmation")
 	root.SuggestionsMinimumDistance = 2
-	root.AddCommand(p.clientCommand(), p.keyCommand(), p.serverCommand(), p.planCommand(), p.resumeCommand())
+	root.AddCommand(p.clientCommand(), p.keyCommand(), p.serverCommand(), p.configCommand(), p.planCommand(), p.resumeCommand())
 	return root
 }
 
@@ -102,25 +107,8 @@ func (p *program) open(ctx context.Context) (*fleet.Fleet, error) {
 	}
 	return fleet.Open(ctx, fleet.Options{
 		Dir: p.dir, BaseURL: p.baseURL, Management: p.management, HTTP: &http.Client{Timeout: 30 * time.Second},
-		Hetzner: hetzner, Poll: poll, At: at,
+		Hetzner: hetzner, Poll: poll, Resolver: p.dns(), DNSWait: p.dnsWait, At: at,
 	})
-}
-
-// hetzner is the provider's project at Hetzner, nil without a token, and how often to ask it.
-func (p *program) hetzner() (*hcloud.Client, time.Duration, error) {
-	poll, err := time.ParseDuration(p.hetznerPoll)
-	if err != nil || poll <= 0 {
-		return nil, 0, fault.Wrap(fault.Invalid, err, "HCLOUD_POLL_INTERVAL must be a time such as 500ms.")
-	}
-	if p.hetznerToken == "" {
-		return nil, poll, nil
-	}
-	if strings.ContainsFunc(p.hetznerToken, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return nil, 0, fault.New(fault.Invalid, "HCLOUD_TOKEN holds a character that no token has. Copy it again from the Cloud Console.")
-	}
-	return hcloud.NewClient(hcloud.WithToken(p.hetznerToken), hcloud.WithEndpoint(p.hetznerURL), hcloud.WithApplication("maictl", version),
-		hcloud.WithHTTPClient(&http.Client{Timeout: 30 * time.Second}),
-		hcloud.WithPollOpts(hcloud.PollOpts{BackoffFunc: hcloud.ConstantBackoff(poll)})), poll, nil
 }
 
 // with runs fn with the fleet.
@@ -168,7 +156,7 @@ func (p *program) planCommand() *cobra.Command {
 }
 
 func (p *program) resumeCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:     "resume",
 		Short:   "Bring every client and server to what is wanted of it, from wherever an earlier run broke off",
 		Example: "  maictl resume",
@@ -179,6 +167,8 @@ func (p *program) resumeCommand() *cobra.Command {
 			})
 		},
 	}
+	p.addDNSWait(cmd)
+	return cmd
 }
 
 // noun is a command that only has commands below it.

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hetznercloud/hcloud-go/v2/hcloud"
+
 	hetzner "mai/internal/hetzner/sim"
 	"mai/internal/openrouter/sim"
 )
@@ -60,7 +62,12 @@ func newProvider(t *testing.T) *provider {
 		cloud.Close()
 		project.Close()
 	})
-	return &provider{t, t.TempDir(), server.URL + "/api/v1", project, cloud.URL + "/v1"}
+	p := &provider{t, t.TempDir(), server.URL + "/api/v1", project, cloud.URL + "/v1"}
+	_, _, err = hcloud.NewClient(hcloud.WithEndpoint(p.hetznerURL), hcloud.WithToken(hetzner.DefaultToken)).Zone.Create(t.Context(), hcloud.ZoneCreateOpts{Name: "example.com", Mode: hcloud.ZoneModePrimary})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // run runs maictl with nothing of this environment but what it needs, and more.
@@ -119,8 +126,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		lastCommand []string
 	}{
 		"key only":   {[]string{"client", "create", "Company ABC", "--limit", "500", "--no-deploy"}, "mai-companyabc-key-1 of companyabc", "", 4, nil},
-		"own server": {[]string{"client", "create", "Company ABC", "--limit", "500"}, "mai-companyabc-key-1 of companyabc", "mai-companyabc running", 15, nil},
-		"server":     {[]string{"server", "create", "shared1"}, "", "shared1 running", 11, nil},
+		"own server": {[]string{"client", "create", "Company ABC", "--limit", "500", "--domain", "abc.example.com"}, "mai-companyabc-key-1 of companyabc", "mai-companyabc running", 23, nil},
 		"resize":     {[]string{"server", "resize", "shared1", "--cores", "4", "--yes"}, "", "shared1 running", 12, []string{"server", "create", "shared1"}},
 		"delete":     {[]string{"server", "delete", "shared1", "--yes"}, "", "", 4, []string{"server", "create", "shared1"}},
 	} {

@@ -17,6 +17,9 @@ func (f *Fleet) Create(ctx context.Context, in NewClient, tell Progress) (Client
 	if err := f.needManagement(); err != nil {
 		return Client{}, err
 	}
+	if err := f.giveDomain(ctx, &in); err != nil {
+		return Client{}, err
+	}
 	c, err := f.add(ctx, in)
 	if err != nil {
 		return Client{}, err
@@ -129,7 +132,7 @@ func (f *Fleet) every(ctx context.Context, fn func(*work) error) error {
 	var clients []Client
 	var servers []Server
 	err := f.db.Read(ctx, func(tx *sqldb.Tx) (err error) {
-		const living = `(c.state <> 'deleted' OR EXISTS (SELECT 1 FROM keys WHERE client_id = c.id AND state <> 'deleted'))`
+		const living = `(c.state <> 'deleted' OR c.gone_at IS NULL)`
 		clients, err = sqldb.All(tx, `SELECT `+clientColumns+` FROM clients c WHERE `+living+` ORDER BY c.name, c.id`, nil, scanClient)
 		if err == nil {
 			servers, err = serverRows(tx, `NOT EXISTS (SELECT 1 FROM clients c WHERE c.id = s.client_id AND `+living+`)`)

@@ -11,6 +11,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"os/user"
@@ -47,6 +48,10 @@ type Options struct {
 	Hetzner *hcloud.Client
 	// Poll is how long to wait before asking Hetzner again; 0 means a second.
 	Poll time.Duration
+	// Resolver asks DNS where names point to; nil means this machine's.
+	Resolver *net.Resolver
+	// DNSWait is how long to wait for records that somebody else has to make.
+	DNSWait time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// At is called at every named point between two effects, for tests that kill the process there; nil means not at all.
@@ -62,6 +67,8 @@ type Fleet struct {
 	management string
 	hetzner    *hcloud.Client
 	poll       time.Duration
+	resolver   *net.Resolver
+	dnsWait    time.Duration
 	at         func(string)
 	actor      string
 }
@@ -73,6 +80,9 @@ func Open(ctx context.Context, opts Options) (*Fleet, error) {
 	}
 	if opts.Poll == 0 {
 		opts.Poll = time.Second
+	}
+	if opts.Resolver == nil {
+		opts.Resolver = net.DefaultResolver
 	}
 	if opts.At == nil {
 		opts.At = func(string) {}
@@ -90,7 +100,7 @@ func Open(ctx context.Context, opts Options) (*Fleet, error) {
 		return nil, err
 	}
 	return &Fleet{db: db, sealer: sealer, router: openrouter.New(opts.HTTP), baseURL: opts.BaseURL, management: opts.Management,
-		hetzner: opts.Hetzner, poll: opts.Poll, at: opts.At, actor: whoami()}, nil
+		hetzner: opts.Hetzner, poll: opts.Poll, resolver: opts.Resolver, dnsWait: opts.DNSWait, at: opts.At, actor: whoami()}, nil
 }
 
 // Close closes the database.

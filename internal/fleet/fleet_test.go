@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -37,6 +38,9 @@ type rig struct {
 
 	hetzner *hetzner.Server // nil without a token for Hetzner
 	project *hcloud.Client
+
+	resolver *net.Resolver
+	dnsWait  time.Duration
 }
 
 func newRig(t *testing.T) *rig {
@@ -70,7 +74,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) open(management string) *fleet.Fleet {
 	r.t.Helper()
 	f, err := fleet.Open(r.t.Context(), fleet.Options{Dir: r.dir, BaseURL: r.server.URL + "/api/v1", Management: management,
-		HTTP: &http.Client{Timeout: 10 * time.Second}, Hetzner: r.project, Poll: time.Millisecond})
+		HTTP: &http.Client{Timeout: 10 * time.Second}, Hetzner: r.project, Poll: time.Millisecond, Resolver: r.resolver, DNSWait: r.dnsWait})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func (f *Fleet) steps(w *work) []step {
 	if w.ID == "" {
 		return []step{{"server", f.planServer}}
 	}
-	return []step{{"key", f.planKeys}, {"server", f.planServer}}
+	return []step{{"key", f.planKeys}, {"server", f.planServer}, {"dns", f.planDNS}}
 }
 
 // Progress is told as the steps of a client or server go.
@@ -74,7 +74,8 @@ func (f *Fleet) settle(ctx context.Context, w *work, tell Progress) error {
 	}
 	if err == nil && w.ID != "" {
 		err = f.write(ctx, w, func(tx *sqldb.Tx) error {
-			_, err := tx.Exec(`UPDATE clients SET ready_at = $1 WHERE id = $2 AND ready_at IS NULL`, tx.Now.UnixMicro(), w.ID)
+			_, err := tx.Exec(`UPDATE clients SET ready_at = COALESCE(ready_at, $1), gone_at = CASE state WHEN 'deleted' THEN $1 END WHERE id = $2`,
+				tx.Now.UnixMicro(), w.ID)
 			return err
 		})
 	}

@@ -17,7 +17,8 @@ func host(name string, addresses ...string) fleet.NewHost {
 }
 
 func TestAdoptedServer(t *testing.T) {
-	r := newRig(t)
+	r := newProject(t)
+	r.zone("example.com")
 	ctx := t.Context()
 	s, err := r.fleet.AdoptServer(ctx, host("shared1", "192.0.2.10", "2001:db8::10"))
 	if err != nil {
