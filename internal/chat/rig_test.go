@@ -282,8 +282,7 @@ func (r *rig) sql(statement string) {
 
 func (r *rig) budget(limit string) {
 	r.Helper()
-	amount := usd(limit)
-	r.must(r.books.SetBudget(context.Background(), &amount))
+	r.must(r.books.SetBudget(context.Background(), ledger.Monthly(usd(limit))))
 }
 
 // titled waits until the model has named a chat: a restart would cut its call off, and nobody could say what it cost.

@@ -102,8 +102,7 @@ func (w Workspace) Fill(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("fill the demo: %w", err)
 	}
-	limit := budget
-	return w.Ledger.SetBudget(ctx, &limit)
+	return w.Ledger.SetBudget(ctx, ledger.Monthly(budget))
 }
 
 // past is all that the company said and paid for until now, in the order of time.

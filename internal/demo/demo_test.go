@@ -242,9 +242,12 @@ func TestCompany(t *testing.T) {
 			r.wellFormed(user.ID, c.ID, now)
 		}
 	}
-	budget, err := r.Ledger.Budget(t.Context())
-	if err != nil || budget.Limit == nil || budget.Spent < *budget.Limit/10 || budget.Spent > *budget.Limit || budget.Held == 0 {
-		t.Errorf("%+v, %v", budget, err)
+	budgets, err := r.Ledger.Budgets(t.Context())
+	if err != nil || len(budgets) == 0 {
+		t.Fatalf("%+v, %v", budgets, err)
+	}
+	if b := budgets[0]; b.Scope != ledger.Company || b.Spent < b.Limit/10 || b.Spent > b.Limit || b.Held == 0 {
+		t.Errorf("%+v", b)
 	}
 }
 

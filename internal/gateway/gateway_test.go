@@ -15,6 +15,7 @@ import (
 	"github.com/openai/openai-go/v3/option"
 
 	"mai/internal/account"
+	"mai/internal/ledger"
 	"mai/internal/money"
 	"mai/internal/openrouter/sim"
 )
@@ -364,7 +365,7 @@ func TestOverBudget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.books.SetBudget(t.Context(), &limit); err != nil {
+	if err := r.books.SetBudget(t.Context(), ledger.Monthly(limit)); err != nil {
 		t.Fatal(err)
 	}
 	p := ask(`[[sim: {"tokens":5}]]`)
@@ -377,7 +378,7 @@ func TestOverBudget(t *testing.T) {
 	if got, err := r.client.Chat.Completions.New(t.Context(), ask(`[[sim: {"tokens":5}]]`)); err != nil || got.Choices[0].Message.Content == "" {
 		t.Errorf("a shortened answer: %v", err)
 	}
-	if b, err := r.books.Budget(t.Context()); err != nil || b.Held != 0 || b.Spent != r.charges(1)[r.sim.Bill()[0].ID] {
+	if b, err := r.books.Month(t.Context()); err != nil || b.Held != 0 || b.Spent != r.charges(1)[r.sim.Bill()[0].ID] {
 		t.Errorf("%+v %v", b, err)
 	}
 }

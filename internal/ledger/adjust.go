@@ -69,15 +69,15 @@ func (l *Ledger) Confirm(tx *sqldb.Tx, intentID string, cost money.Amount, raw s
 	if err != nil {
 		return Unverified, fmt.Errorf("charge of %s: %w", raw, err)
 	}
-	period := bookedIn(s.period, tx.Now)
-	if err := l.books.move(tx, l, period, charge-s.charge, 0); err != nil {
-		return Unverified, err
-	}
-	if err := l.books.append(tx, l, entry{
+	e := entry{
 		IntentID: intentID, Kind: "adjust", GenerationID: s.generationID, Cost: cost - s.cost, Charge: charge - s.charge, Markup: s.markup,
 		CostRaw: raw, Source: "generation", KeyHash: s.keyHash, UserID: s.userID, TeamID: s.teamID, Model: s.model,
-		Period: period, OccurredAt: s.sentAt, RecordedAt: tx.Now.UnixMicro(), apiKeyID: s.apiKeyID, callKind: s.kind,
-	}); err != nil {
+		Period: bookedIn(s.period, tx.Now), OccurredAt: s.sentAt, RecordedAt: tx.Now.UnixMicro(), apiKeyID: s.apiKeyID, callKind: s.kind,
+	}
+	if err := l.books.move(tx, s.series, e.bucketTime(), e.Charge, 0); err != nil {
+		return Unverified, err
+	}
+	if err := l.books.append(tx, l, e); err != nil {
 		return Unverified, err
 	}
 	return Adjusted, verifiedAs(tx, intentID, Adjusted)

@@ -51,8 +51,8 @@ func TestAdjustment(t *testing.T) {
 		wantCost, wantCharge = wantCost+stated, wantCharge+charge
 	}
 	r.mustBeClean()
-	if got := r.verify(); got.Cost != wantCost || got.Charge != wantCharge || r.counters()["2026-11"].settled != wantCharge {
-		t.Errorf("%+v and %v, want %s and %s", got, r.counters(), wantCost, wantCharge)
+	if got := r.verify(); got.Cost != wantCost || got.Charge != wantCharge || r.month().settled != wantCharge {
+		t.Errorf("%+v and %v, want %s and %s", got, r.month(), wantCost, wantCharge)
 	}
 	r.reopen()
 	r.mustBeClean()
@@ -63,7 +63,8 @@ func TestAdjustmentOfAClosedMonth(t *testing.T) {
 	t.Parallel()
 	r := start(t)
 	early, late := r.spend("gen-early", usd("0.5")), r.spend("gen-late", usd("0.5"))
-	november := r.counters()["2026-11"].settled
+	november := r.month().settled
+	r.budget(usd("9"))
 	r.clock.Move(15 * 24 * time.Hour) // the 2nd of December: November still takes corrections
 	if _, err := r.confirm(early, usd("0.6")); err != nil {
 		t.Fatal(err)
@@ -72,9 +73,18 @@ func TestAdjustmentOfAClosedMonth(t *testing.T) {
 	if _, err := r.confirm(late, usd("0.3")); err != nil {
 		t.Fatal(err)
 	}
-	got := r.counters()
-	if got["2026-11"].settled != november+usd("0.13") || got["2026-12"].settled != -usd("0.26") {
-		t.Errorf("%v after %s", got, november)
+	if got := r.month().settled; got != -usd("0.26") {
+		t.Errorf("December: %s", got)
+	}
+	r.must(func(tx *sqldb.Tx) error {
+		if room, _, err := r.books.Room(tx, r.call(1)); err != nil || room != usd("9.26") {
+			t.Errorf("room %s, %v", room, err)
+		}
+		return nil
+	})
+	r.clock.Move(-17 * 24 * time.Hour)
+	if got := r.month().settled; got != november+usd("0.13") {
+		t.Errorf("November: %s after %s", got, november)
 	}
 	r.mustBeClean()
 }

@@ -12,9 +12,6 @@ import (
 	"mai/internal/sqldb"
 )
 
-// company is the scope of the whole client company.
-const company = "company"
-
 // checkpointEvery is how many entries lie between two checkpoints, hence the most that a start has to walk.
 const checkpointEvery = 1000
 
@@ -22,10 +19,9 @@ const checkpointEvery = 1000
 // change registers how it is taken back.
 type books struct {
 	head       head
-	checkpoint int64 // seq of the last one
-	limit      map[string]money.Amount
-	counters   map[string]*counter // of the company, by period
-	dirty      map[string]bool
+	checkpoint int64               // seq of the last one
+	budgets    map[string][]Budget // by scope with its subject
+	counters   map[counterKey]*counter
 	rollups    *rollups
 }
 
@@ -35,9 +31,6 @@ type head struct {
 	hash         []byte
 	cost, charge money.Amount
 }
-
-// counter is what a budget compares with its limit.
-type counter struct{ settled, held money.Amount }
 
 // entry is one row of the chain. Its JSON, after the hash before it, is what is hashed.
 type entry struct {
@@ -99,7 +92,7 @@ func (h head) follow(e entry, prev, hash []byte) (head, error) {
 
 // loadBooks reads the last checkpoint and walks the chain from there.
 func loadBooks(tx *sqldb.Tx) (*books, error) {
-	b := &books{limit: map[string]money.Amount{}, counters: map[string]*counter{}, dirty: map[string]bool{}, rollups: newRollups(), head: head{hash: []byte{}}}
+	b := &books{budgets: map[string][]Budget{}, counters: map[counterKey]*counter{}, rollups: newRollups(), head: head{hash: []byte{}}}
 	err := tx.Row(`SELECT seq, hash, cost, charge FROM checkpoints ORDER BY seq DESC LIMIT 1`, nil,
 		&b.head.seq, &b.head.hash, &b.head.cost, &b.head.charge)
 	if err != nil && !errors.Is(err, sqldb.ErrNoRows) {
@@ -117,48 +110,12 @@ func loadBooks(tx *sqldb.Tx) (*books, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "The ledger is damaged and the instance will not charge on it. Keep a copy of the data folder, run `mai ledger verify`, and restore the last verified backup.")
 	}
-	return b, tx.Each(`SELECT scope, amount FROM budgets`, nil, func(scan func(...any) error) error {
-		var scope string
-		var amount money.Amount
-		err := scan(&scope, &amount)
-		b.limit[scope] = amount
-		return err
-	})
-}
-
-// counter returns the counter of a period, read from the database the first time.
-func (b *books) counter(tx *sqldb.Tx, period string) (*counter, error) {
-	if c := b.counters[period]; c != nil {
-		return c, nil
+	budgets, err := allBudgets(tx)
+	for _, budget := range budgets {
+		scope := budget.Scope.of(budget.Subject)
+		b.budgets[scope] = append(b.budgets[scope], budget)
 	}
-	c := &counter{}
-	err := tx.Row(`SELECT settled, held FROM counters WHERE scope = $1 AND period = $2`, []any{company, period}, &c.settled, &c.held)
-	if err != nil && !errors.Is(err, sqldb.ErrNoRows) {
-		return nil, err
-	}
-	b.counters[period] = c
-	return c, nil
-}
-
-// move adds to the counter of a period, to be written out with the commit.
-func (b *books) move(tx *sqldb.Tx, l *Ledger, period string, settled, hold money.Amount) error {
-	c, err := b.counter(tx, period)
-	if err != nil {
-		return err
-	}
-	next := counter{}
-	var errHold error
-	next.settled, err = c.settled.Add(settled)
-	next.held, errHold = c.held.Add(hold)
-	if err := errors.Join(err, errHold); err != nil {
-		return fmt.Errorf("count %s: %w", period, err)
-	}
-	before := *c
-	*c = next
-	tx.Undo(func() { *c = before })
-	b.dirty[period] = true
-	tx.BeforeCommit(l, b.flush)
-	return nil
+	return b, err
 }
 
 // append adds an entry to the chain.
@@ -184,17 +141,8 @@ func (b *books) append(tx *sqldb.Tx, l *Ledger, e entry) error {
 	return b.rollups.add(tx, series{e.UserID, e.TeamID, e.apiKeyID, e.Model, e.callKind}, e.bucketTime(), Sums{Cost: e.Cost, Charge: e.Charge})
 }
 
-// flush writes the counters that changed since the last commit and, now and then, a checkpoint.
+// flush writes a checkpoint now and then.
 func (b *books) flush(tx *sqldb.Tx) error {
-	for period := range b.dirty {
-		c := b.counters[period]
-		if _, err := tx.Exec(`INSERT INTO counters (scope, period, settled, held) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (scope, period) DO UPDATE SET settled = excluded.settled, held = excluded.held`,
-			company, period, int64(c.settled), int64(c.held)); err != nil {
-			return err
-		}
-	}
-	clear(b.dirty)
 	if b.head.seq < b.checkpoint+checkpointEvery {
 		return nil
 	}
@@ -204,58 +152,4 @@ func (b *books) flush(tx *sqldb.Tx) error {
 	_, err := tx.Exec(`INSERT INTO checkpoints (seq, hash, cost, charge) VALUES ($1, $2, $3, $4)`,
 		b.head.seq, b.head.hash, int64(b.head.cost), int64(b.head.charge))
 	return err
-}
-
-// mendCounters compares the counters with what they cache, and makes them anew when they differ.
-func (l *Ledger) mendCounters(tx *sqldb.Tx) error {
-	differ, err := counterDifferences(tx, l.books.head.charge)
-	if err != nil || len(differ) == 0 {
-		return err
-	}
-	var lost int64 // settled calls whose entry is gone: the end of the chain was cut off
-	if err := tx.Row(`SELECT COUNT(*) FROM intents i WHERE i.state = 'settled'
-		AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.intent_id = i.id AND e.kind = 'settle')`, nil, &lost); err != nil {
-		return err
-	}
-	if lost > 0 {
-		return fault.New(fault.Unavailable, "The ledger is damaged: %d settled calls have no entry. Keep a copy of the data folder, run `mai ledger verify`, and restore the last verified backup.", lost)
-	}
-	l.log.Error("budget counters differed from the ledger and were made anew", "differences", differ)
-	if _, err := tx.Exec(`DELETE FROM counters`); err != nil {
-		return err
-	}
-	_, err = tx.Exec(`INSERT INTO counters (scope, period, settled, held) ` + foldedCounters)
-	return err
-}
-
-// openStates are the states that hold money, as State.Open says.
-const openStates = `('created', 'sent', 'headers', 'streaming', 'pending')`
-
-// foldedCounters computes every counter from entries and open intents.
-const foldedCounters = `SELECT 'company', period, SUM(settled), SUM(held) FROM (
-	SELECT period, charge AS settled, 0 AS held FROM entries
-	UNION ALL SELECT period, 0, at_most_charge FROM intents WHERE state IN ` + openStates + `
-) GROUP BY period`
-
-// counterDifferences is the quick comparison of a start: the sum of all counters with the chain's sum, and every hold
-// with the open intents of its period.
-func counterDifferences(tx *sqldb.Tx, charge money.Amount) (differ []string, err error) {
-	var settled money.Amount
-	if err := tx.Row(`SELECT coalesce(SUM(settled), 0) FROM counters`, nil, &settled); err != nil {
-		return nil, err
-	}
-	if settled != charge {
-		differ = append(differ, fmt.Sprintf("settled: counters say %s, entries %s", settled, charge))
-	}
-	err = tx.Each(`SELECT period, SUM(counted), SUM(folded) FROM (
-			SELECT period, held AS counted, 0 AS folded FROM counters
-			UNION ALL SELECT period, 0, at_most_charge FROM intents WHERE state IN `+openStates+`
-		) GROUP BY period HAVING SUM(counted) <> SUM(folded)`, nil, func(scan func(...any) error) error {
-		var period string
-		var counted, folded money.Amount
-		err := scan(&period, &counted, &folded)
-		differ = append(differ, fmt.Sprintf("held in %s: counters say %s, open intents %s", period, counted, folded))
-		return err
-	})
-	return differ, err
 }

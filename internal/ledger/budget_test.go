@@ -11,13 +11,14 @@ import (
 	"mai/internal/sqldb"
 )
 
-func (r *rig) readBudget() ledger.Budget {
+// readBudget returns the only budget.
+func (r *rig) readBudget() ledger.BudgetState {
 	r.Helper()
-	b, err := r.books.Budget(r.Context())
-	if err != nil {
-		r.Fatal(err)
+	list, err := r.books.Budgets(r.Context())
+	if err != nil || len(list) != 1 {
+		r.Fatal(list, err)
 	}
-	return b
+	return list[0]
 }
 
 // try reserves a cost of a given charge and returns the refusal.
@@ -30,29 +31,31 @@ func (r *rig) try(charge money.Amount) error {
 func TestSetBudget(t *testing.T) {
 	t.Parallel()
 	r := start(t)
-	if b := r.readBudget(); b.Limit != nil || b.Remaining() != nil || b.Period != "2026-11" || !b.ResetsAt.Equal(time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)) {
-		t.Errorf("at first: %+v", b)
+	if b, err := r.books.Month(t.Context()); err != nil || b.Spent != 0 || b.Period != "2026-11" || !b.ResetsAt.Equal(time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("at first: %+v, %v", b, err)
+	}
+	if list, err := r.books.Budgets(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("at first: %+v, %v", list, err)
 	}
 	if err := r.try(usd("1000")); err != nil {
 		t.Errorf("without a budget: %v", err)
 	}
 	r.budget(usd("1001"))
 	r.budget(usd("1002"))
-	if b := r.readBudget(); *b.Limit != usd("1002") || b.Held != usd("1000") || *b.Remaining() != usd("2") {
+	if b := r.readBudget(); b.Limit != usd("1002") || b.Held != usd("1000") || b.Remaining() != usd("2") {
 		t.Errorf("%+v", b)
 	}
-	negative := money.Amount(-1)
-	if err := r.books.SetBudget(t.Context(), &negative); !fault.Is(err, fault.Invalid) {
+	if err := r.books.SetBudget(t.Context(), ledger.Monthly(-1)); !fault.Is(err, fault.Invalid) {
 		t.Errorf("a negative budget: %v", err)
 	}
 	r.reopen() // it is remembered; the open call became unknown and gave its hold back
-	if b := r.readBudget(); *b.Limit != usd("1002") || *b.Remaining() != usd("1002") {
+	if b := r.readBudget(); b.Limit != usd("1002") || b.Remaining() != usd("1002") {
 		t.Errorf("after a restart: %+v", b)
 	}
 	if err := r.try(usd("1003")); !fault.Is(err, fault.OverBudget) {
 		t.Errorf("after a restart: %v", err)
 	}
-	if err := r.books.SetBudget(t.Context(), nil); err != nil {
+	if err := r.books.DeleteBudget(t.Context(), ledger.Monthly(0)); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.try(usd("1003")); err != nil {
@@ -78,13 +81,14 @@ func TestRefusalsSayWhy(t *testing.T) {
 	t.Parallel()
 	r := start(t)
 	r.budget(usd("10"))
-	if err := r.try(usd("11.5")); !contains(err, "$11.5", "$10 of", "resets on 1 December", "max_tokens") {
+	if err := r.try(usd("11.5")); !contains(err, "$11.5", "less than that is left of your company's budget for November", "resets on 1 December", "max_tokens") ||
+		strings.Contains(fault.Message(err), "$10") || !contains(fault.ToAdmin(err), "$10 of", "$0 is held") {
 		t.Errorf("too large: %v", err)
 	}
 	if err := r.try(usd("6")); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.try(usd("5")); !contains(err, "$4 of", "$6 is held by open requests") {
+	if err := r.try(usd("5")); !contains(fault.ToAdmin(err), "$4 of", "$6 is held by open requests") {
 		t.Errorf("held by others: %v", err)
 	}
 	r.reopen()
@@ -124,11 +128,11 @@ func TestLoweredBudget(t *testing.T) {
 	r.spend("gen-1", usd("2"))
 	r.reserve(usd("3"))
 	r.budget(usd("1"))
-	if b := r.readBudget(); *b.Remaining() != 0 {
+	if b := r.readBudget(); b.Remaining() != 0 {
 		t.Errorf("%s is left", b.Remaining())
 	}
 	r.must(func(tx *sqldb.Tx) error {
-		if room, limited, err := r.books.Room(tx); room != 0 || !limited || err != nil {
+		if room, limited, err := r.books.Room(tx, r.call(1)); room != 0 || !limited || err != nil {
 			t.Errorf("room %s, %v, %v", room, limited, err)
 		}
 		return nil
@@ -153,9 +157,12 @@ func TestSettlesInItsOwnMonth(t *testing.T) {
 		_, err := r.books.Settle(tx, id, settlement("gen-1", usd("1")))
 		return err
 	})
-	want := map[string]sums{"2026-11": {usd("1.3"), 0}, "2026-12": {0, usd("5")}}
-	if got := r.counters(); got["2026-11"] != want["2026-11"] || got["2026-12"] != want["2026-12"] {
-		t.Errorf("counters %v, want %v", got, want)
+	if got := r.month(); got != (sums{0, usd("5")}) {
+		t.Errorf("December: %v", got)
+	}
+	r.clock.Move(-20 * 24 * time.Hour)
+	if got := r.month(); got != (sums{usd("1.3"), 0}) {
+		t.Errorf("November: %v", got)
 	}
 	r.mustBeClean()
 }

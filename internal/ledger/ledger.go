@@ -1,7 +1,7 @@
 // Package ledger keeps the books: which calls may have to be paid for (intents), what was paid (entries), how much is
 // held for open intents, and whether a budget allows one more.
 //
-// Entries are append-only and hash-chained. Budget counters are a cache that must always equal a fold over entries and
+// Entries are append-only and hash-chained. Counters of budgets always equal a fold over entries and
 // open intents; they live in memory with the single writer, which checks them before a call leaves and writes them in
 // the same transaction, so that no concurrency can overrun a budget and no crash can separate them. The package knows
 // users, teams and API keys only as opaque ids, and touches no network.
@@ -63,22 +63,20 @@ type Ledger struct {
 	series seriesList
 }
 
-// Open checks the chain from its last checkpoint, mends counters and roll-ups if they differ from what they cache, and ends what
-// an earlier process left open: an intent whose generation id is stored becomes pending, any other that was sent
+// Open checks the chain from its last checkpoint, mends the roll-ups if they differ from what they cache, and ends what an
+// earlier process left open: an intent whose generation id is stored becomes pending, any other that was sent
 // becomes unknown. It refuses books whose chain is broken.
 func Open(ctx context.Context, db *sqldb.DB, log *slog.Logger) (*Ledger, error) {
 	l := &Ledger{db: db, owner: uuid.NewString(), log: log, series: seriesList{byID: map[int64]series{}}}
 	err := db.Write(ctx, func(tx *sqldb.Tx) (err error) {
-		if l.books, err = loadBooks(tx); err != nil {
-			return err
-		}
-		if err := l.mendCounters(tx); err != nil {
-			return err
-		}
-		return l.recover(tx)
+		l.books, err = loadBooks(tx)
+		return err
 	})
 	if err == nil {
 		err = l.mendRollups(ctx)
+	}
+	if err == nil {
+		err = db.Write(ctx, func(tx *sqldb.Tx) error { return l.recover(tx) })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the ledger: %w", err)
@@ -124,6 +122,8 @@ type Call struct {
 	MaxTokens  int64
 }
 
+func (c Call) series() series { return series{c.UserID, c.TeamID, c.APIKeyID, c.Model, c.Kind} }
+
 // Reserve holds the most that the call can cost and records it as sent, or refuses with fault.OverBudget and records
 // nothing. The call may leave once the transaction is durable.
 func (l *Ledger) Reserve(tx *sqldb.Tx, c Call) error {
@@ -131,24 +131,18 @@ func (l *Ledger) Reserve(tx *sqldb.Tx, c Call) error {
 	if err != nil {
 		return fault.Wrap(fault.Invalid, err, "This request could cost more than can be counted. Ask for fewer tokens.")
 	}
-	period := Period(tx.Now)
-	if err := l.books.allow(tx, period, hold); err != nil {
+	if err := l.books.allow(tx, c.series(), hold); err != nil {
 		return err
 	}
-	if err := l.books.move(tx, l, period, 0, hold); err != nil {
+	if err := l.books.move(tx, c.series(), tx.Now.UnixMicro(), 0, hold); err != nil {
 		return err
 	}
 	_, err = tx.Exec(`INSERT INTO intents (id, kind, user_id, team_id, api_key_id, model, key_hash, markup_bp, state,
 		at_most_cost, at_most_charge, max_tokens, owner, period, sent_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'sent', $9, $10, $11, $12, $13, $14)`,
 		c.ID, c.Kind, c.UserID, c.TeamID, c.APIKeyID, c.Model, c.KeyHash, int64(c.Markup),
-		int64(c.AtMostCost), int64(hold), c.MaxTokens, l.owner, period, tx.Now.UnixMicro())
+		int64(c.AtMostCost), int64(hold), c.MaxTokens, l.owner, Period(tx.Now), tx.Now.UnixMicro())
 	return err
-}
-
-// Room is how much charge the budget still allows this month. limited is false when there is no budget.
-func (l *Ledger) Room(tx *sqldb.Tx) (room money.Amount, limited bool, err error) {
-	return l.books.room(tx, Period(tx.Now))
 }
 
 // Identify stores the generation id of a call before anything of its answer is passed on.
@@ -221,7 +215,7 @@ func (l *Ledger) Settle(tx *sqldb.Tx, intentID string, s Settlement) (money.Amou
 	if err != nil {
 		return 0, fmt.Errorf("charge of %s: %w", s.CostRaw, err)
 	}
-	if err := l.books.move(tx, l, in.period, charge, -in.hold); err != nil {
+	if err := l.books.move(tx, in.series, in.sentAt, charge, -in.hold); err != nil {
 		return 0, err
 	}
 	if err := l.books.append(tx, l, entry{
@@ -255,7 +249,7 @@ func (l *Ledger) Release(tx *sqldb.Tx, intentID string, to State, reason string)
 	if err != nil {
 		return err
 	}
-	if err := l.books.move(tx, l, in.period, 0, -in.hold); err != nil {
+	if err := l.books.move(tx, in.series, in.sentAt, 0, -in.hold); err != nil {
 		return err
 	}
 	ended := Sums{Failed: 1}

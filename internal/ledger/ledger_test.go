@@ -43,7 +43,7 @@ func TestBudgetHoldsUnderConcurrency(t *testing.T) {
 	if ok.Load() != 10 || over.Load() != 190 {
 		t.Errorf("%d were allowed and %d refused", ok.Load(), over.Load())
 	}
-	if got := r.counters()["2026-11"]; got.held != 10*hold || got.settled != 0 || got.held > limit {
+	if got := r.month(); got.held != 10*hold || got.settled != 0 || got.held > limit {
 		t.Errorf("counter %+v", got)
 	}
 	if n := len(r.intents()); n != 10 {
@@ -83,7 +83,7 @@ func TestSettledOnce(t *testing.T) {
 	if won.Load() != 1 {
 		t.Errorf("%d transitions ended the intent", won.Load())
 	}
-	if got := r.counters()["2026-11"]; got.held != 0 {
+	if got := r.month(); got.held != 0 {
 		t.Errorf("counter %+v", got)
 	}
 	r.mustBeClean()
@@ -188,7 +188,7 @@ func TestRecovery(t *testing.T) {
 				t.Errorf("%s is %s without a reason", id, in.State)
 			}
 		}
-		if got, want := r.counters()["2026-11"], (sums{78, 26 + 39 + 65}); got != want {
+		if got, want := r.month(), (sums{78, 26 + 39 + 65}); got != want {
 			t.Errorf("counter %+v, want %+v", got, want)
 		}
 		r.mustBeClean()

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/big"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,7 +19,8 @@ import (
 // modelIntent is an intent as the model has it.
 type modelIntent struct {
 	state      ledger.State
-	period     string
+	call       ledger.Call
+	sent       time.Time
 	generation string
 	cost, hold money.Amount // at most
 	charge     money.Amount // when settled
@@ -32,24 +34,76 @@ type model struct {
 	intents     map[string]modelIntent
 	order       []string
 	generations int
-	limit       *money.Amount
+	budgets     map[string]ledger.Budget // by scope, subject and span
 }
 
 var errAbort = errors.New("aborted by the caller")
 
+// periods are the names of the periods that a time is in: weeks are counted from a Monday, the 29th of December 2025.
+func periods(at time.Time) map[ledger.Span]string {
+	week := 1 + int(at.Sub(time.Date(2025, 12, 29, 0, 0, 0, 0, time.UTC))/(7*24*time.Hour))
+	name := fmt.Sprintf("2026-W%02d", week)
+	if week > 53 {
+		name = fmt.Sprintf("2027-W%02d", week-53)
+	}
+	return map[ledger.Span]string{ledger.Day: at.Format("2006-01-02"), ledger.Week: name, ledger.Month: at.Format("2006-01")}
+}
+
+// scopes are what a call counts for.
+func scopes(c ledger.Call) []string {
+	return []string{"company", "team:" + c.TeamID, "user:" + c.UserID, "key:" + c.APIKeyID}
+}
+
+// fold sums what was spent and is held, by scope and period.
 func (m *model) fold() map[string]sums {
 	all := map[string]sums{}
 	for _, in := range m.intents {
-		s := all[in.period]
-		s.settled += in.charge
-		if in.state.Open() {
-			s.held += in.hold
-		}
-		if s != (sums{}) {
-			all[in.period] = s
+		for _, scope := range scopes(in.call) {
+			for _, period := range periods(in.sent) {
+				s := all[scope+" "+period]
+				s.settled += in.charge
+				if in.state.Open() {
+					s.held += in.hold
+				}
+				all[scope+" "+period] = s
+			}
 		}
 	}
 	return all
+}
+
+// room is what the hard budgets leave a call.
+func (m *model) room(c ledger.Call) (room money.Amount, limited bool) {
+	now := m.fold()
+	for _, b := range m.budgets {
+		at := name(b)
+		if !b.Hard || !slices.Contains(scopes(c), at) {
+			continue
+		}
+		s := now[at+" "+periods(m.clock.Now())[b.Span]]
+		if left := max(b.Limit-s.settled-s.held, 0); !limited || left < room {
+			room, limited = left, true
+		}
+	}
+	return room, limited
+}
+
+// name is a budget's scope as counters have it.
+func name(b ledger.Budget) string {
+	if b.Scope == ledger.Company {
+		return "company"
+	}
+	return string(b.Scope) + ":" + b.Subject
+}
+
+// somebody's call, now and then with an API key.
+func (m *model) somebody() ledger.Call {
+	c := m.call(money.Amount(m.rnd.Int64N(int64(money.USD))))
+	c.UserID, c.TeamID = fmt.Sprint("u", m.rnd.IntN(3)), fmt.Sprint("t", m.rnd.IntN(2))
+	if m.rnd.IntN(2) == 0 {
+		c.APIKeyID = "k" + c.UserID
+	}
+	return c
 }
 
 // chargeOf is the rounding rule in other arithmetic.
@@ -103,19 +157,18 @@ func (m *model) want(what string, err, expected error) bool {
 }
 
 func (m *model) reserve() {
-	c := m.call(money.Amount(m.rnd.Int64N(int64(money.USD))))
-	period := ledger.Period(m.clock.Now())
-	now := m.fold()[period]
+	c := m.somebody()
 	hold := holdOf(c.AtMostCost)
+	room, limited := m.room(c)
 	err := m.books.Reserve(m.tx, c)
-	if m.limit != nil && now.settled+now.held+hold > *m.limit {
+	if limited && hold > room {
 		if !fault.Is(err, fault.OverBudget) {
-			m.Fatalf("a hold of %s with %+v of %v: %v", hold, now, m.limit, err)
+			m.Fatalf("a hold of %s in a room of %s: %v", hold, room, err)
 		}
 		return
 	}
 	m.want("reserve", err, nil)
-	m.intents[c.ID] = modelIntent{state: ledger.Sent, period: period, cost: c.AtMostCost, hold: hold}
+	m.intents[c.ID] = modelIntent{state: ledger.Sent, call: c, sent: m.clock.Now(), cost: c.AtMostCost, hold: hold}
 	m.order = append(m.order, c.ID)
 }
 
@@ -208,24 +261,29 @@ func (m *model) transaction() {
 
 // checkRoom compares what a budget has left in the middle of a transaction.
 func (m *model) checkRoom() {
-	room, limited, err := m.books.Room(m.tx)
-	want := money.Amount(0)
-	if m.limit != nil {
-		now := m.fold()[ledger.Period(m.clock.Now())]
-		want = max(*m.limit-now.settled-now.held, 0)
-	}
-	if err != nil || limited != (m.limit != nil) || room != want {
-		m.Fatalf("room %s %v, %v; want %s", room, limited, err, want)
+	c := m.somebody()
+	room, limited, err := m.books.Room(m.tx, c)
+	if want, has := m.room(c); err != nil || limited != has || room != want {
+		m.Fatalf("room %s %v, %v; want %s %v", room, limited, err, want, has)
 	}
 }
 
+// setBudget creates, changes or deletes a budget of any scope and span.
 func (m *model) setBudget() {
-	m.limit = nil
-	if m.rnd.IntN(4) > 0 {
-		limit := money.Amount(m.rnd.Int64N(int64(8 * money.USD)))
-		m.limit = &limit
+	b := ledger.Budget{
+		Scope: []ledger.Scope{ledger.Company, ledger.Team, ledger.User, ledger.APIKey}[m.rnd.IntN(4)],
+		Span:  []ledger.Span{ledger.Day, ledger.Week, ledger.Month}[m.rnd.IntN(3)],
+		Limit: money.Amount(m.rnd.Int64N(int64(8 * money.USD))), Hard: m.rnd.IntN(4) > 0,
 	}
-	m.want("set budget", m.books.SetBudget(m.Context(), m.limit), nil)
+	b.Subject = map[ledger.Scope]string{ledger.Team: "t0", ledger.User: "u1", ledger.APIKey: "ku1"}[b.Scope]
+	key := name(b) + " " + string(b.Span)
+	if m.rnd.IntN(4) == 0 {
+		delete(m.budgets, key)
+		m.want("delete budget", m.books.DeleteBudget(m.Context(), b), nil)
+		return
+	}
+	m.budgets[key] = b
+	m.want("set budget", m.books.SetBudget(m.Context(), b), nil)
 }
 
 func (m *model) restart() {
@@ -245,13 +303,19 @@ func (m *model) restart() {
 func (m *model) check() {
 	m.Helper()
 	want := m.fold()
-	if got := m.counters(); !maps.Equal(got, want) {
-		m.Fatalf("counters %v, want %v", got, want)
+	if got := m.month(); got != want["company "+periods(m.clock.Now())[ledger.Month]] {
+		m.Fatalf("the month is %+v", got)
 	}
-	b, err := m.books.Budget(m.Context())
-	now := want[ledger.Period(m.clock.Now())]
-	if err != nil || b.Spent != now.settled || b.Held != now.held || (b.Limit == nil) != (m.limit == nil) || b.Limit != nil && *b.Limit != *m.limit {
-		m.Fatalf("budget %+v, %v; want %+v of %v", b, err, now, m.limit)
+	budgets, err := m.books.Budgets(m.Context())
+	if err != nil || len(budgets) != len(m.budgets) {
+		m.Fatalf("budgets %+v, %v; want %+v", budgets, err, m.budgets)
+	}
+	for _, got := range budgets {
+		period := periods(m.clock.Now())[got.Span]
+		now, b := want[name(got.Budget)+" "+period], m.budgets[name(got.Budget)+" "+string(got.Span)]
+		if got.Limit != b.Limit || got.Hard != b.Hard || got.Period != period || got.Spent != now.settled || got.Held != now.held {
+			m.Fatalf("budget %+v; want %+v with %+v in %s", got, b, now, period)
+		}
 	}
 	all := m.rig.intents()
 	for id, in := range m.intents {
@@ -271,14 +335,14 @@ func TestAgainstModel(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
-			m := &model{rig: start(t), rnd: rand.New(rand.NewPCG(seed, 1)), intents: map[string]modelIntent{}}
-			for i := range 80 {
-				switch m.rnd.IntN(15) {
+			m := &model{rig: start(t), rnd: rand.New(rand.NewPCG(seed, 1)), intents: map[string]modelIntent{}, budgets: map[string]ledger.Budget{}}
+			for i := range 120 {
+				switch m.rnd.IntN(17) {
 				case 0:
 					m.restart()
-				case 1:
+				case 1, 2, 3:
 					m.setBudget()
-				case 2:
+				case 4:
 					m.clock.Move(time.Duration(m.rnd.Int64N(int64(20 * 24 * time.Hour))))
 				default:
 					m.transaction()
@@ -287,8 +351,8 @@ func TestAgainstModel(t *testing.T) {
 					m.check()
 				}
 			}
-			if len(m.fold()) < 2 {
-				t.Errorf("only one period was used: %v", m.fold())
+			if len(m.fold()) < 40 {
+				t.Errorf("only few periods were used: %v", m.fold())
 			}
 		})
 	}

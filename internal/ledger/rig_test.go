@@ -196,10 +196,15 @@ func (r *rig) release(id string, to ledger.State) {
 	r.must(func(tx *sqldb.Tx) error { return r.books.Release(tx, id, to, "because") })
 }
 
-// budget sets the budget, in pico-USD of charge.
+// budget sets the company's budget of a month, in pico-USD of charge.
 func (r *rig) budget(limit money.Amount) {
 	r.Helper()
-	if err := r.books.SetBudget(r.Context(), &limit); err != nil {
+	r.setBudget(ledger.Monthly(limit))
+}
+
+func (r *rig) setBudget(b ledger.Budget) {
+	r.Helper()
+	if err := r.books.SetBudget(r.Context(), b); err != nil {
 		r.Fatal(err)
 	}
 }
@@ -218,28 +223,17 @@ func (r *rig) intents() map[string]ledger.Intent {
 	return byID
 }
 
-// sums are the two halves of a counter.
+// sums are what a budget is compared with.
 type sums struct{ settled, held money.Amount }
 
-// counters reads all counters that are not zero, by period.
-func (r *rig) counters() map[string]sums {
+// month is what was spent and is held in the present month.
+func (r *rig) month() sums {
 	r.Helper()
-	all := map[string]sums{}
-	err := r.db.Read(context.Background(), func(tx *sqldb.Tx) error {
-		return tx.Each(`SELECT period, settled, held FROM counters`, nil, func(scan func(...any) error) error {
-			var period string
-			var s sums
-			err := scan(&period, &s.settled, &s.held)
-			if s != (sums{}) {
-				all[period] = s
-			}
-			return err
-		})
-	})
+	b, err := r.books.Month(r.Context())
 	if err != nil {
 		r.Fatal(err)
 	}
-	return all
+	return sums{b.Spent, b.Held}
 }
 
 // verify walks the whole ledger.

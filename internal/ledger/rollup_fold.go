@@ -6,6 +6,7 @@ import (
 	"maps"
 	"time"
 
+	"mai/internal/fault"
 	"mai/internal/sqldb"
 )
 
@@ -135,13 +136,20 @@ func (r *Report) rollups(tx *sqldb.Tx) error {
 // when a ledger from before there were any is opened.
 func (l *Ledger) mendRollups(ctx context.Context) error {
 	same := false
+	var lost int64 // settled calls whose entry is gone: the end of the chain was cut off
 	if err := l.db.Read(ctx, func(tx *sqldb.Tx) error {
 		var sum head
 		err := tx.Row(`SELECT coalesce(SUM(cost), 0), coalesce(SUM(charge), 0) FROM rollups`, nil, &sum.cost, &sum.charge)
-		same = sum.cost == l.books.head.cost && sum.charge == l.books.head.charge
-		return err
+		if same = sum.cost == l.books.head.cost && sum.charge == l.books.head.charge; err != nil || same {
+			return err
+		}
+		return tx.Row(`SELECT COUNT(*) FROM intents i WHERE i.state = 'settled'
+			AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.intent_id = i.id AND e.kind = 'settle')`, nil, &lost)
 	}); err != nil || same {
 		return err
+	}
+	if lost > 0 {
+		return fault.New(fault.Unavailable, "The ledger is damaged: %d settled calls have no entry. Keep a copy of the data folder, run `mai ledger verify`, and restore the last verified backup.", lost)
 	}
 	rows, err := l.Rebuild(ctx)
 	l.log.Warn("the roll-ups differed from the ledger and were made anew", "rows", rows)

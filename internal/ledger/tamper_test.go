@@ -31,7 +31,7 @@ func withSomeBooks(t *testing.T) *rig {
 }
 
 // TestTampering changes a copy of the books behind the program's back: a full walk tells, a start refuses a broken
-// chain, and counters are made anew.
+// chain, and roll-ups are made anew.
 func TestTampering(t *testing.T) {
 	t.Parallel()
 	r := withSomeBooks(t)
@@ -59,15 +59,12 @@ func TestTampering(t *testing.T) {
 		"an entry copied": {[]string{`INSERT INTO entries SELECT 11, (SELECT id FROM intents WHERE state = 'pending'), kind, 'gen-new', cost, charge, markup_bp,
 			cost_raw, source, key_hash, user_id, team_id, model, period, occurred_at, recorded_at, prev_hash, hash FROM entries WHERE seq = 10`},
 			"entry 11 does not follow", true, false},
-		"a settled intent":   {[]string{`UPDATE intents SET state = 'free' WHERE generation_id = 'gen-5'`}, "is free and has an entry", false, false},
-		"a generation":       {[]string{`UPDATE intents SET generation_id = 'gen-other' WHERE generation_id = 'gen-5'`}, "is for gen-other", false, false},
-		"a pending intent":   {[]string{`UPDATE intents SET generation_id = NULL WHERE state = 'pending'`}, "pending without a generation id", false, false},
-		"a hold":             {[]string{`UPDATE intents SET at_most_charge = 7 WHERE state = 'pending'`}, "holds 0.000000000007", false, false},
-		"what was spent":     {[]string{`UPDATE counters SET settled = settled - 1`}, "counter company 2026-11", false, true},
-		"what is held":       {[]string{`UPDATE counters SET held = 0`}, "counter company 2026-11", false, true},
-		"a counter gone":     {[]string{`DELETE FROM counters`}, "counter company 2026-11 is missing", false, true},
-		"a counter invented": {[]string{`INSERT INTO counters VALUES ('company', '2026-10', 0, 5)`}, "counter company 2026-10", false, true},
-		"a spent invented":   {[]string{`INSERT INTO counters VALUES ('company', '2026-10', 5, 0)`}, "counter company 2026-10", false, true},
+		"a settled intent": {[]string{`UPDATE intents SET state = 'free' WHERE generation_id = 'gen-5'`}, "is free and has an entry", false, false},
+		"a generation":     {[]string{`UPDATE intents SET generation_id = 'gen-other' WHERE generation_id = 'gen-5'`}, "is for gen-other", false, false},
+		"a pending intent": {[]string{`UPDATE intents SET generation_id = NULL WHERE state = 'pending'`}, "pending without a generation id", false, false},
+		"a hold":           {[]string{`UPDATE intents SET at_most_charge = 7 WHERE state = 'pending'`}, "holds 0.000000000007", false, false},
+		"what was spent":   {[]string{`UPDATE rollups SET charge = charge - 1`}, "roll-up 2026-11", false, true},
+		"a roll-up gone":   {[]string{`DELETE FROM rollups`}, "is missing", false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			copied := r.copy(t)

@@ -30,7 +30,7 @@ func (r *Report) problem(format string, args ...any) {
 }
 
 // Verify looks at every page of the database, walks every entry of the ledger, and compares all that is derived from
-// them: hashes, charges, checkpoints, intents, counters and roll-ups. It only reads, in one transaction, and may run beside the server.
+// them: hashes, charges, checkpoints, intents and roll-ups. It only reads, in one transaction, and may run beside the server.
 func Verify(ctx context.Context, db *sqldb.DB) (Report, error) {
 	r := Report{Problems: []string{}}
 	err := db.Read(ctx, func(tx *sqldb.Tx) error {
@@ -48,9 +48,6 @@ func Verify(ctx context.Context, db *sqldb.DB) (Report, error) {
 			return err
 		}
 		if err := r.adjustments(tx); err != nil {
-			return err
-		}
-		if err := r.counters(tx); err != nil {
 			return err
 		}
 		return r.rollups(tx)
@@ -136,37 +133,4 @@ func (r *Report) intents(tx *sqldb.Tx) error {
 			}
 			return nil
 		})
-}
-
-// counters compares each with its fold.
-func (r *Report) counters(tx *sqldb.Tx) error {
-	type sums struct{ settled, held money.Amount }
-	want := map[string]sums{}
-	read := func(into map[string]sums) func(func(...any) error) error {
-		return func(scan func(...any) error) error {
-			var scope, period string
-			var s sums
-			err := scan(&scope, &period, &s.settled, &s.held)
-			into[scope+" "+period] = s
-			return err
-		}
-	}
-	if err := tx.Each(foldedCounters, nil, read(want)); err != nil {
-		return err
-	}
-	got := map[string]sums{}
-	if err := tx.Each(`SELECT scope, period, settled, held FROM counters`, nil, read(got)); err != nil {
-		return err
-	}
-	for key, g := range got {
-		if g != want[key] {
-			r.problem("counter %s: settled %s and held %s, want %s and %s", key, g.settled, g.held, want[key].settled, want[key].held)
-		}
-	}
-	for key, w := range want {
-		if _, ok := got[key]; !ok && w != (sums{}) {
-			r.problem("counter %s is missing", key)
-		}
-	}
-	return nil
 }

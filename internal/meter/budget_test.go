@@ -90,7 +90,7 @@ func TestBudgetUnderConcurrency(t *testing.T) {
 			}
 			r.run(context.Background(), c, nil)
 			done.Add(1)
-			if b, err := r.books.Budget(context.Background()); err != nil || b.Spent+b.Held > limit {
+			if b, err := r.books.Month(context.Background()); err != nil || b.Spent+b.Held > limit {
 				t.Errorf("spent %s and held %s of %s, %v", b.Spent, b.Held, limit, err)
 			}
 		})

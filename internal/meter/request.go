@@ -242,15 +242,16 @@ func (c *Call) atMost() (money.Amount, error) {
 // Reserve holds the most that the call can be charged, in the caller's transaction, or refuses with fault.OverBudget.
 // An answer whose length was not asked for is shortened to what the budget allows.
 func (m *Meter) Reserve(tx *sqldb.Tx, c *Call) error {
-	room, limited, err := m.ledger.Room(tx)
+	r := c.request
+	call := ledger.Call{Kind: r.Kind, UserID: r.UserID, TeamID: r.TeamID, APIKeyID: r.APIKeyID, Model: c.Model.ID, KeyHash: c.conn.Hash, Markup: m.markup}
+	room, limited, err := m.ledger.Room(tx, call)
 	if err != nil {
 		return err
 	}
 	if limited && !c.explicit {
 		c.shorten(room, m.markup)
 	}
-	atMost, err := c.atMost()
-	if err != nil {
+	if call.AtMostCost, err = c.atMost(); err != nil {
 		return err
 	}
 	// Made here, on the writer, so that ids are in the order in which the books show them.
@@ -261,11 +262,8 @@ func (m *Meter) Reserve(tx *sqldb.Tx, c *Call) error {
 		return err
 	}
 	m.at("reserve.before")
-	r := c.request
-	return m.ledger.Reserve(tx, ledger.Call{
-		ID: c.IntentID, Kind: r.Kind, UserID: r.UserID, TeamID: r.TeamID, APIKeyID: r.APIKeyID, Model: c.Model.ID,
-		KeyHash: c.conn.Hash, Markup: m.markup, AtMostCost: atMost, MaxTokens: c.maxTokens,
-	})
+	call.ID, call.MaxTokens = c.IntentID, c.maxTokens
+	return m.ledger.Reserve(tx, call)
 }
 
 // ReserveNow is Reserve in a transaction of its own.

@@ -277,7 +277,7 @@ func (r *rig) ended(id string) (in ledger.Intent) {
 
 func (r *rig) held() money.Amount {
 	r.Helper()
-	b, err := r.books.Budget(context.Background())
+	b, err := r.books.Month(context.Background())
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -286,7 +286,7 @@ func (r *rig) held() money.Amount {
 
 func (r *rig) budget(limit money.Amount) {
 	r.Helper()
-	if err := r.books.SetBudget(context.Background(), &limit); err != nil {
+	if err := r.books.SetBudget(context.Background(), ledger.Monthly(limit)); err != nil {
 		r.Fatal(err)
 	}
 }
