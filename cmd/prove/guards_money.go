@@ -23,12 +23,12 @@ func moneyGuards() []guard {
 		},
 		{
 			name: "budget", protects: "a hold that the budget has no room for is refused",
-			file: "internal/ledger/ledger.go", find: "if err := l.books.allow(tx, period, hold); err != nil {", replace: "if err := l.books.allow(tx, period, 0); err != nil {",
+			file: "internal/ledger/ledger.go", find: "if err := l.books.allow(tx, c.series(), hold); err != nil {", replace: "if err := l.books.allow(tx, c.series(), 0); err != nil {",
 			prove: scenario{"budget", (*proof).budgets}, column: inLoad,
 		},
 		{
 			name: "hold", protects: "what a call can cost is held before it leaves",
-			file: "internal/ledger/ledger.go", find: "l.books.move(tx, l, period, 0, hold)", replace: "l.books.move(tx, l, period, 0, 0)",
+			file: "internal/ledger/ledger.go", find: "l.books.move(tx, c.series(), tx.Now.UnixMicro(), 0, hold)", replace: "l.books.move(tx, c.series(), tx.Now.UnixMicro(), 0, 0)",
 			prove: scenario{"budget", (*proof).budgets}, column: inLoad,
 		},
 		{
@@ -38,12 +38,12 @@ func moneyGuards() []guard {
 		},
 		{
 			name: "give-back", protects: "a settled call gives its hold back",
-			file: "internal/ledger/ledger.go", find: "l.books.move(tx, l, in.period, charge, -in.hold)", replace: "l.books.move(tx, l, in.period, charge, 0)",
-			prove: meeting("no_usage"), column: inHeld,
+			file: "internal/ledger/ledger.go", find: "l.books.move(tx, in.series, in.sentAt, charge, -in.hold)", replace: "l.books.move(tx, in.series, in.sentAt, charge, 0)",
+			prove: scenario{"budget", (*proof).budgets}, column: inLoad,
 		},
 		{
-			name: "counters", protects: "counters are written in the commit that changed them",
-			file: "internal/ledger/books.go", find: "b.dirty[period] = true", replace: "clear(b.dirty)",
+			name: "roll-ups", protects: "roll-ups are written in the commit that changed them",
+			file: "internal/ledger/rollup.go", find: "tx.BeforeCommit(r, r.flush)", replace: "",
 			prove: meeting("no_usage"), column: inVerify,
 		},
 		{

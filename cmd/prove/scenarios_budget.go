@@ -54,12 +54,15 @@ func (p *proof) budgets(ctx context.Context, res *results) error {
 	return p.oneByOne(ctx, res, cost, charge)
 }
 
-// openWithBudget is open with a budget of n estimates.
+// openWithBudget is open with a budget of n estimates, rounded up to what a budget may have as decimals: a request is worth
+// far more than that.
 func (p *proof) openWithBudget(ctx context.Context, name string, charge money.Amount, n int64) (*world, money.Amount, error) {
 	limit, err := charge.Times(n)
 	if err != nil {
 		return nil, 0, err
 	}
+	const micro = money.USD / 1_000_000
+	limit = (limit + micro - 1) / micro * micro
 	w, err := p.open(ctx, name)
 	if err != nil {
 		return nil, 0, err

@@ -44,6 +44,15 @@ func scanTeam(scan func(...any) error) (t Team, err error) {
 	return t, err
 }
 
+// Team returns a team that was not deleted; NotFound otherwise.
+func (a *Accounts) Team(ctx context.Context, id string) (team Team, err error) {
+	err = a.db.Read(ctx, func(tx *sqldb.Tx) error {
+		team, err = teamByID(tx, id)
+		return err
+	})
+	return team, err
+}
+
 // TeamNames returns the names of all teams that there ever were, by id: money spent stays with a team that was deleted.
 func (a *Accounts) TeamNames(ctx context.Context) (map[string]string, error) {
 	names := map[string]string{}

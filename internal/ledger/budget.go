@@ -66,6 +66,7 @@ type BudgetState struct {
 	Spent    money.Amount // settled
 	Held     money.Amount // reserved for open intents
 	Period   string
+	StartsAt time.Time
 	ResetsAt time.Time
 }
 
@@ -165,9 +166,9 @@ func (l *Ledger) Budgets(ctx context.Context) (list []BudgetState, err error) {
 		}
 		counters, err := foldCounters(tx, from)
 		for _, b := range budgets {
-			period, _, end := b.Span.Of(tx.Now)
+			period, start, end := b.Span.Of(tx.Now)
 			c := counters[counterKey{b.Scope.of(b.Subject), period}]
-			list = append(list, BudgetState{b, c.settled, c.held, period, end})
+			list = append(list, BudgetState{b, c.settled, c.held, period, start, end})
 		}
 		return err
 	})
@@ -179,7 +180,7 @@ func (l *Ledger) Month(ctx context.Context) (b BudgetState, err error) {
 	err = l.db.Read(ctx, func(tx *sqldb.Tx) error {
 		period, start, end := Month.Of(tx.Now)
 		c, err := foldCounter(tx, string(Company), start, end)
-		b = BudgetState{Monthly(0), c.settled, c.held, period, end}
+		b = BudgetState{Monthly(0), c.settled, c.held, period, start, end}
 		return err
 	})
 	return b, err

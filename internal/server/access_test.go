@@ -179,6 +179,9 @@ func (m *matrix) request(route server.Route, a actor, o object) (path string, bo
 		id = m.gap(ledger.Restored, "0.5")
 	}
 	path = strings.NewReplacer("{id}", id, "{message_id}", about.reply).Replace(route.Path)
+	if route.Method == "DELETE" && route.Path == "/api/v1/budgets" {
+		path += "?scope=company&period=day"
+	}
 	return path, m.body(route, a, o, about)
 }
 
@@ -228,6 +231,8 @@ func (m *matrix) body(route server.Route, a actor, o object, about answer) any {
 		return map[string]any{"no_training": true, "zero_retention": false, "regions": []string{}, "providers": []string{}}
 	case "PUT /api/v1/budget":
 		return map[string]any{"limit": "100"}
+	case "PUT /api/v1/budgets":
+		return map[string]any{"scope": "company", "subject": "", "period": "day", "limit": "100", "hard": true}
 	case "PATCH /api/v1/chats/{id}":
 		if o == mixed {
 			return map[string]any{"current_id": about.reply}
@@ -293,7 +298,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			want = server.Waiting
 		case path == "/data-policy" && route.Method == "PUT", path == "/data-policy/check": // everybody may read it
 			want = server.Admins
-		case path == "/usage/mine":
+		case path == "/usage/mine", path == "/budgets/mine":
 			want = server.Users
 		case slices.ContainsFunc([]string{"/users", "/teams", "/connection", "/budget", "/usage"}, func(p string) bool { return strings.HasPrefix(path, p) }):
 			want = server.Admins

@@ -93,7 +93,7 @@ func TestRefusedSends(t *testing.T) {
 	}{
 		{"no key", settings{disconnected: true}, "", 409, "not_connected", "Settings → Connections"},
 		{"no budget", settings{}, "0", 402, "over_budget", "budget for"},
-		{"too small a budget", settings{}, "0.000000001", 402, "over_budget", "could cost up to $"},
+		{"too small a budget", settings{}, "0.000001", 402, "over_budget", "could cost up to $"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

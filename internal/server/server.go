@@ -112,6 +112,7 @@ func New(o Options) (*Server, error) {
 	s.streamRoutes(api)
 	s.usageRoutes(api)
 	s.accuracyRoutes(api)
+	s.budgetRoutes(api)
 	describeNull(api.OpenAPI().Components.Schemas)
 	document, err := json.Marshal(api.OpenAPI())
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/csv"
-	"errors"
 	"net/http"
 	"reflect"
 	"slices"
@@ -42,26 +41,6 @@ func sumBy(totals []ledger.Row, key func(ledger.Row) string) (map[string]Sums, e
 		by[key(t)] = sum
 	}
 	return by, nil
-}
-
-type budgetReply struct {
-	Limit     *money.Amount `json:"limit" doc:"null: no limit"`
-	Spent     money.Amount  `json:"spent"`
-	Held      money.Amount  `json:"held" doc:"reserved for running requests"`
-	Remaining *money.Amount `json:"remaining"`
-	Period    string        `json:"period" doc:"UTC month"`
-	ResetsAt  time.Time     `json:"resets_at"`
-}
-
-func (s *Server) budget(ctx context.Context) (budgetReply, error) {
-	b, err := s.Ledger.Budget(ctx)
-	return budgetReply{b.Limit, b.Spent, b.Held, b.Remaining(), b.Period, b.ResetsAt}, err
-}
-
-type budgetInput struct {
-	Body struct {
-		Limit *string `json:"limit" nullable:"true" doc:"USD per month in charge; null: no limit"`
-	}
 }
 
 type userSums struct {
@@ -138,31 +117,9 @@ type ledgerInput struct {
 }
 
 func (s *Server) usageRoutes(api huma.API) {
-	add(s, api, Admins, "GET", "/api/v1/budget", "The company's budget this month", func(ctx context.Context, _ caller, _ *struct{}) (*body[budgetReply], error) {
-		return reply(s.budget(ctx))
-	})
-	add(s, api, Admins, "PUT", "/api/v1/budget", "Set the company's monthly budget, in force at once", s.setBudget)
 	add(s, api, Users, "GET", "/api/v1/usage/mine", "The caller's own usage of a month", s.ownUsage)
 	add(s, api, Admins, "GET", "/api/v1/usage/summary", "A month's usage", s.summary)
 	s.ledgerRoute(api)
-}
-
-func (s *Server) setBudget(ctx context.Context, _ caller, in *budgetInput) (*body[budgetReply], error) {
-	var limit *money.Amount
-	if in.Body.Limit != nil {
-		amount, err := money.ParseExact(*in.Body.Limit)
-		if errors.Is(err, money.ErrTooFine) {
-			return nil, fault.Wrap(fault.Invalid, err, "A budget has at most 12 decimals. Round it.")
-		}
-		if err != nil {
-			return nil, fault.Wrap(fault.Invalid, err, "A budget is an amount in USD such as 500 or 49.90.")
-		}
-		limit = &amount
-	}
-	if err := s.Ledger.SetBudget(ctx, limit); err != nil {
-		return nil, err
-	}
-	return reply(s.budget(ctx))
 }
 
 // usage is a month of one user, or with "" of everybody, and the totals it is made of.

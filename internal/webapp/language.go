@@ -69,8 +69,10 @@ func polish(arg, how, forms string) string {
 	switch how {
 	case "usd": // an amount
 		return strings.Replace(arg, ".", ",", 1) + "\u00a0USD"
-	case "month": // its name
-		return monthName(arg, false)
+	case "period": // of a budget: what comes after "for"
+		return translated(monthName(arg, false), periods)
+	case "budget", "ofbudget": // whose it is, in the nominative or the genitive
+		return translated(arg, map[bool]string{true: budgets, false: ofBudgets}[how == "budget"])
 	case "day": // of a month: 1 December
 		day, month, _ := strings.Cut(arg, " ")
 		return day + " " + monthName(month, true)
@@ -78,6 +80,23 @@ func polish(arg, how, forms string) string {
 		return pluralForm(arg, strings.Split(forms, "|"))
 	}
 	return arg
+}
+
+// What stands for an argument, one a line.
+const (
+	periods   = "today=dzisiaj\nthis week=ten tydzień\n"
+	budgets   = "company's budget=Budżet firmy\nteam's budget=Budżet Twojego zespołu\nown budget=Twój budżet\nAPI key's budget=Budżet Twojego klucza API\n"
+	ofBudgets = "company's budget=budżetu firmy\nteam's budget=budżetu Twojego zespołu\nown budget=Twojego budżetu\nAPI key's budget=budżetu Twojego klucza API\n"
+)
+
+// translated looks an argument up in lines of "English=Polish"; one that is not there stays as it is.
+func translated(arg, lines string) string {
+	_, after, found := strings.Cut("\n"+lines, "\n"+arg+"=")
+	if !found {
+		return arg
+	}
+	said, _, _ := strings.Cut(after, "\n")
+	return said
 }
 
 func pluralForm(number string, forms []string) string {

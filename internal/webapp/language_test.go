@@ -32,8 +32,8 @@ func TestLanguageOf(t *testing.T) {
 
 func TestPolish(t *testing.T) {
 	const attempts, models = "Too many attempts. Try again in %d seconds.", "The key works. %d models."
-	const budget = "Your company's budget for %s is used up. It resets on %s, 00:00 UTC. An admin can raise it."
-	const tooMuch = "This request could cost up to $%s, and $%s of your company's budget for %s is left while $%s is held by open requests. Wait for them or choose a cheaper model; with an API key, lower max_tokens."
+	const budget = "Your %s for %s is used up. It resets on %s, 00:00 UTC. An admin can raise it."
+	const tooMuch = "This request could cost up to $%s, and $%s of your %s for %s is left while $%s is held by open requests. Choose a cheaper model, with an API key lower max_tokens, or have the budget raised; it resets on %s, 00:00 UTC."
 	for _, c := range []struct {
 		said fault.Sentence
 		want string
@@ -44,8 +44,9 @@ func TestPolish(t *testing.T) {
 		{fault.Say(attempts, 23), "Za dużo prób. Spróbuj ponownie za 23 sekundy."},
 		{fault.Say(models, 1), "Klucz działa. 1 model."},
 		{fault.Say(models, 318), "Klucz działa. 318 modeli."},
-		{fault.Say(budget, "November", "1 December"), "Budżet firmy na listopad jest wyczerpany. Odnowi się 1 grudnia o 00:00 UTC. Administrator może go zwiększyć."},
-		{fault.Say(tooMuch, "0.25", "0.0184", "May", "12"), "To żądanie może kosztować do 0,25\u00a0USD, a z budżetu firmy na maj zostało 0,0184\u00a0USD, bo otwarte żądania rezerwują 12\u00a0USD. Poczekaj na nie albo wybierz tańszy model; z kluczem API zmniejsz max_tokens."},
+		{fault.Say(budget, "company's budget", "November", "1 December"), "Budżet firmy na listopad jest wyczerpany. Odnowi się 1 grudnia o 00:00 UTC. Administrator może go zwiększyć."},
+		{fault.Say(budget, "team's budget", "this week", "30 November"), "Budżet Twojego zespołu na ten tydzień jest wyczerpany. Odnowi się 30 listopada o 00:00 UTC. Administrator może go zwiększyć."},
+		{fault.Say(tooMuch, "0.25", "0.0184", "own budget", "today", "12", "2 May"), "To żądanie może kosztować do 0,25\u00a0USD, a z Twojego budżetu na dzisiaj zostało 0,0184\u00a0USD; trwające żądania zajmują 12\u00a0USD. Wybierz tańszy model, z kluczem API zmniejsz max_tokens albo poproś o większy budżet; odnowi się 2 maja o 00:00 UTC."},
 		{fault.Say("There is no model %q. Choose one from the list; programs find it at GET /v1/models.", `a"b`), `Nie ma modelu "a\"b". Wybierz model z listy; programy znajdą ją pod GET /v1/models.`},
 		{fault.Sentence{Text: "From an earlier version."}, "From an earlier version."},
 	} {

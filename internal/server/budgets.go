@@ -1,0 +1,264 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"mai/internal/fault"
+	"mai/internal/ledger"
+	"mai/internal/money"
+)
+
+// budgetReply is the company's budget of a month.
+type budgetReply struct {
+	Limit     *money.Amount `json:"limit" doc:"null: no limit"`
+	Spent     money.Amount  `json:"spent"`
+	Held      money.Amount  `json:"held" doc:"reserved for running requests"`
+	Remaining *money.Amount `json:"remaining"`
+	Period    string        `json:"period" doc:"UTC month"`
+	ResetsAt  time.Time     `json:"resets_at"`
+}
+
+func (s *Server) budget(ctx context.Context) (budgetReply, error) {
+	b, err := s.Ledger.Month(ctx)
+	if err != nil {
+		return budgetReply{}, err
+	}
+	r := budgetReply{Spent: b.Spent, Held: b.Held, Period: b.Period, ResetsAt: b.ResetsAt}
+	all, err := s.Ledger.Budgets(ctx)
+	for _, b := range all {
+		if b.Scope == ledger.Company && b.Span == ledger.Month {
+			left := b.Remaining()
+			r.Limit, r.Remaining = &b.Limit, &left
+		}
+	}
+	return r, err
+}
+
+type monthBudgetInput struct {
+	Body struct {
+		Limit *string `json:"limit" nullable:"true" doc:"USD per month in charge; null: no limit"`
+	}
+}
+
+// BudgetID is what there is one budget for.
+type BudgetID struct {
+	Scope   ledger.Scope `json:"scope" query:"scope" enum:"company,team,user" required:"true" doc:"whose spending is limited"`
+	Subject string       `json:"subject" query:"subject" required:"false" doc:"id of the team or user; empty for the company"`
+	Period  ledger.Span  `json:"period" query:"period" enum:"day,week,month" required:"true" doc:"in UTC, weeks from Monday"`
+}
+
+func (id BudgetID) budget() ledger.Budget {
+	return ledger.Budget{Scope: id.Scope, Subject: id.Subject, Span: id.Period}
+}
+
+type budgetInput struct {
+	Body struct {
+		BudgetID
+		Limit  string `json:"limit" doc:"USD in charge, with at most 6 decimals; 0 stops all spending"`
+		Hard   bool   `json:"hard" doc:"refuse what does not fit; false: warn only"`
+		Alerts []int  `json:"alerts,omitempty" doc:"per cent of the limit at which admins are told"`
+	}
+}
+
+// BudgetItem is a budget as admins see it.
+type BudgetItem struct {
+	BudgetID
+	Name      string       `json:"name" doc:"of the team or user; empty for the company, and for one that is gone"`
+	Limit     money.Amount `json:"limit"`
+	Hard      bool         `json:"hard" doc:"it refuses what does not fit"`
+	Alerts    []int        `json:"alerts" doc:"per cent of the limit"`
+	Spent     money.Amount `json:"spent" doc:"in this period"`
+	Held      money.Amount `json:"held" doc:"reserved for running requests"`
+	Remaining money.Amount `json:"remaining"`
+	StartsAt  time.Time    `json:"starts_at"`
+	ResetsAt  time.Time    `json:"resets_at"`
+}
+
+func newBudgetItem(b ledger.BudgetState, name string) BudgetItem {
+	return BudgetItem{
+		BudgetID: BudgetID{b.Scope, b.Subject, b.Span}, Name: name, Limit: b.Limit, Hard: b.Hard, Alerts: append([]int{}, b.Alerts...),
+		Spent: b.Spent, Held: b.Held, Remaining: b.Remaining(), StartsAt: b.StartsAt, ResetsAt: b.ResetsAt,
+	}
+}
+
+// budgetLevel is how far a budget is used, without an amount.
+type budgetLevel string
+
+// The levels.
+const (
+	levelFine budgetLevel = "fine"
+	levelNear budgetLevel = "near" // four fifths are spent or held
+	levelUsed budgetLevel = "used"
+)
+
+func levelOf(b ledger.BudgetState) budgetLevel {
+	switch left := b.Remaining(); {
+	case left == 0:
+		return levelUsed
+	case left <= b.Limit/5:
+		return levelNear
+	}
+	return levelFine
+}
+
+// ownBudget is a budget that limits whoever asks. What the company's and a team's have left says what others spent.
+type ownBudget struct {
+	Scope     ledger.Scope  `json:"scope" enum:"company,team,user"`
+	Period    ledger.Span   `json:"period" enum:"day,week,month"`
+	Hard      bool          `json:"hard"`
+	Level     budgetLevel   `json:"level" enum:"fine,near,used"`
+	Limit     *money.Amount `json:"limit" doc:"null for the company's and a team's"`
+	Spent     *money.Amount `json:"spent"`
+	Held      *money.Amount `json:"held"`
+	Remaining *money.Amount `json:"remaining"`
+	ResetsAt  time.Time     `json:"resets_at"`
+}
+
+func (s *Server) budgetRoutes(api huma.API) {
+	add(s, api, Admins, "GET", "/api/v1/budget", "The company's budget this month", func(ctx context.Context, _ caller, _ *struct{}) (*body[budgetReply], error) {
+		return reply(s.budget(ctx))
+	})
+	add(s, api, Admins, "PUT", "/api/v1/budget", "Set the company's hard monthly budget, in force at once", s.setMonthBudget)
+	add(s, api, Admins, "GET", "/api/v1/budgets", "All budgets and how far they are used", func(ctx context.Context, _ caller, _ *struct{}) (*body[items[BudgetItem]], error) {
+		list, err := s.listBudgets(ctx)
+		return reply(items[BudgetItem]{Items: list}, err)
+	})
+	add(s, api, Admins, "PUT", "/api/v1/budgets", "Create or change a budget, in force at once; returns all", s.setBudget)
+	add(s, api, Admins, "DELETE", "/api/v1/budgets", "Delete a budget", func(ctx context.Context, _ caller, in *BudgetID) (*none, error) {
+		return nil, s.Ledger.DeleteBudget(ctx, in.budget())
+	})
+	add(s, api, Users, "GET", "/api/v1/budgets/mine", "The budgets that limit the caller", s.ownBudgets)
+}
+
+// setMonthBudget leaves the alerts of the budget as they are.
+func (s *Server) setMonthBudget(ctx context.Context, _ caller, in *monthBudgetInput) (*body[budgetReply], error) {
+	b := ledger.Monthly(0)
+	if in.Body.Limit == nil {
+		if err := s.Ledger.DeleteBudget(ctx, b); err != nil {
+			return nil, err
+		}
+		return reply(s.budget(ctx))
+	}
+	all, err := s.Ledger.Budgets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, old := range all {
+		if old.Scope == b.Scope && old.Span == b.Span {
+			b = old.Budget
+		}
+	}
+	b.Hard = true
+	if b.Limit, err = parseLimit(*in.Body.Limit); err == nil {
+		err = s.Ledger.SetBudget(ctx, b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return reply(s.budget(ctx))
+}
+
+// maxLimit leaves room to add up what is compared with a budget, and micro is the finest limit.
+const maxLimit, micro = 1_000_000 * money.USD, money.USD / 1_000_000
+
+// parseLimit reads the limit of a budget.
+func parseLimit(text string) (money.Amount, error) {
+	limit, err := money.ParseExact(text)
+	switch {
+	case errors.Is(err, money.ErrTooFine), err == nil && limit%micro != 0:
+		return 0, fault.New(fault.Invalid, "A budget has at most 6 decimals. Round it.")
+	case errors.Is(err, money.ErrRange), err == nil && limit > maxLimit:
+		return 0, fault.New(fault.Invalid, "A budget is at most 1,000,000 USD. Enter less, or delete it for no limit.")
+	case err != nil:
+		return 0, fault.Wrap(fault.Invalid, err, "A budget is an amount in USD such as 500 or 49.90.")
+	}
+	return limit, nil
+}
+
+func (s *Server) setBudget(ctx context.Context, _ caller, in *budgetInput) (*body[items[BudgetItem]], error) {
+	b := in.Body.budget()
+	b.Hard, b.Alerts = in.Body.Hard, in.Body.Alerts
+	err := s.checkSubject(ctx, b)
+	if err == nil {
+		b.Limit, err = parseLimit(in.Body.Limit)
+	}
+	if err == nil {
+		err = s.Ledger.SetBudget(ctx, b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.listBudgets(ctx)
+	return reply(items[BudgetItem]{Items: list}, err)
+}
+
+// checkSubject makes sure that whoever is limited is there.
+func (s *Server) checkSubject(ctx context.Context, b ledger.Budget) error {
+	switch b.Scope {
+	case ledger.User:
+		_, err := s.Accounts.Get(ctx, b.Subject)
+		return err
+	case ledger.Team:
+		_, err := s.Accounts.Team(ctx, b.Subject)
+		return err
+	}
+	if b.Subject != "" {
+		return fault.New(fault.Invalid, "The company's budget has no subject. Leave it empty.")
+	}
+	return nil
+}
+
+// listBudgets returns all budgets with names, the company's first, then teams and users by name.
+func (s *Server) listBudgets(ctx context.Context) ([]BudgetItem, error) {
+	budgets, err := s.Ledger.Budgets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	teams, err := s.Accounts.TeamNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, b := range budgets {
+		if b.Scope == ledger.User {
+			ids = append(ids, b.Subject)
+		}
+	}
+	users, err := s.Accounts.Names(ctx, ids)
+	list := make([]BudgetItem, len(budgets))
+	for i, b := range budgets {
+		list[i] = newBudgetItem(b, map[ledger.Scope]string{ledger.Team: teams[b.Subject], ledger.User: users[b.Subject]}[b.Scope])
+	}
+	rank := func(b BudgetItem) int {
+		return slices.Index([]ledger.Scope{ledger.Company, ledger.Team, ledger.User}, b.Scope)
+	}
+	slices.SortStableFunc(list, func(a, b BudgetItem) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Subject, b.Subject), a.StartsAt.Compare(b.StartsAt))
+	})
+	return list, err
+}
+
+// ownBudgets tells people how far the budgets are that limit them, and amounts only where nobody else spends.
+func (s *Server) ownBudgets(ctx context.Context, c caller, _ *struct{}) (*body[items[ownBudget]], error) {
+	budgets, err := s.Ledger.Budgets(ctx)
+	list := []ownBudget{}
+	for _, b := range budgets {
+		own := ownBudget{Scope: b.Scope, Period: b.Span, Hard: b.Hard, Level: levelOf(b), ResetsAt: b.ResetsAt}
+		switch {
+		case b.Scope == ledger.User && b.Subject == c.ID:
+			left := b.Remaining()
+			own.Limit, own.Spent, own.Held, own.Remaining = &b.Limit, &b.Spent, &b.Held, &left
+		case b.Scope == ledger.Company, b.Scope == ledger.Team && b.Subject == c.TeamID:
+		default:
+			continue
+		}
+		list = append(list, own)
+	}
+	return reply(items[ownBudget]{Items: list}, err)
+}

@@ -1,0 +1,99 @@
+package server_test
+
+import (
+	"strings"
+	"testing"
+
+	"mai/internal/account"
+)
+
+// budget is a request to set one.
+func budget(scope, subject, period, limit string, hard bool) map[string]any {
+	return map[string]any{"scope": scope, "subject": subject, "period": period, "limit": limit, "hard": hard, "alerts": []int{80}}
+}
+
+// TestBudgetsOfAll sets budgets for everybody, sees them used, and deletes them.
+func TestBudgetsOfAll(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{})
+	admin, ola := r.admin(), r.user("ola", account.Member)
+	sales, _ := admin.must(200, "POST", "/api/v1/teams", map[string]any{"name": "Sales"})["id"].(string)
+	admin.must(200, "PATCH", "/api/v1/users/"+ola.id, map[string]any{"team_id": sales})
+	for _, b := range []map[string]any{
+		budget("user", ola.id, "day", "0.05", true), budget("team", sales, "week", "2.5", false),
+		budget("team", "everyone", "week", "3", true), budget("company", "", "month", "1000000", true), budget("company", "", "month", "100", true),
+	} {
+		admin.must(200, "PUT", "/api/v1/budgets", b)
+	}
+	ola.complete(model, `{"tokens":5}`)
+	list := admin.must(200, "GET", "/api/v1/budgets", nil)["items"].([]any)
+	var names []string
+	for _, item := range list {
+		b := item.(map[string]any)
+		names = append(names, b["name"].(string))
+		if spent := b["spent"] != "0"; spent != (b["name"] != "Everyone") || b["held"] != "0" {
+			t.Errorf("%v", b)
+		}
+	}
+	if got := strings.Join(names, ", "); got != ", Everyone, Sales, ola" {
+		t.Errorf("budgets of %s", got)
+	}
+	if mine := ola.must(200, "GET", "/api/v1/budgets/mine", nil)["items"].([]any); len(mine) != 3 {
+		t.Errorf("ola's own: %v", mine)
+	} else {
+		for _, item := range mine {
+			b := item.(map[string]any)
+			if others := b["scope"] != "user"; others != (b["limit"] == nil) || others != (b["spent"] == nil) || b["level"] != "fine" {
+				t.Errorf("ola sees %v", b)
+			}
+		}
+	}
+	admin.must(200, "PUT", "/api/v1/budgets", budget("user", ola.id, "day", "0", true))
+	if got := ola.complete(model, `{"tokens":5}`); got.status != 402 || !strings.Contains(got.text, "Your own budget for today is used up") {
+		t.Errorf("at nothing: %d %s", got.status, got.text)
+	}
+	admin.must(204, "DELETE", "/api/v1/budgets?scope=user&period=day&subject="+ola.id, nil)
+	if got := ola.complete(model, `{"tokens":5}`); got.status != 200 {
+		t.Errorf("without: %d %s", got.status, got.text)
+	}
+	if n := len(admin.must(200, "GET", "/api/v1/budgets", nil)["items"].([]any)); n != 3 {
+		t.Errorf("%d budgets are left", n)
+	}
+}
+
+// TestBadBudgets are refused with a sentence, and change nothing.
+func TestBadBudgets(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{})
+	admin := r.admin()
+	nobody := "0193e5a0-0000-7000-8000-000000000000"
+	for _, c := range []struct {
+		body   map[string]any
+		status int
+		says   string
+	}{
+		{budget("company", "", "month", "-1", true), 400, "cannot be negative"},
+		{budget("company", "", "month", "1e15", true), 400, "at most 1,000,000 USD"},
+		{budget("company", "", "month", "1000000.000001", true), 400, "at most 1,000,000 USD"},
+		{budget("company", "", "month", "0.0000001", true), 400, "at most 6 decimals"},
+		{budget("company", "", "month", "1e-13", true), 400, "at most 6 decimals"},
+		{budget("company", "", "month", "ten", true), 400, "such as 500"},
+		{budget("company", "", "month", "NaN", true), 400, "such as 500"},
+		{budget("company", "", "month", "", true), 400, "such as 500"},
+		{budget("company", "x", "month", "1", true), 400, "no subject"},
+		{budget("user", nobody, "month", "1", true), 404, "no such user"},
+		{budget("user", "", "month", "1", true), 404, "no such user"},
+		{budget("team", nobody, "month", "1", true), 404, "no such team"},
+		{budget("company", "", "year", "1", true), 422, "period"},
+		{budget("planet", "", "day", "1", true), 422, "scope"},
+		{map[string]any{"scope": "company", "subject": "", "period": "day", "limit": "1", "hard": true, "alerts": []int{0}}, 400, "percentages"},
+		{map[string]any{"scope": "company", "subject": "", "period": "day", "limit": "1", "hard": true, "alerts": []int{1, 2, 3, 4, 5, 6}}, 400, "percentages"},
+	} {
+		if got := admin.call("PUT", "/api/v1/budgets", c.body); got.status != c.status || !strings.Contains(got.text, c.says) {
+			t.Errorf("%v: %d %s", c.body, got.status, got.text)
+		}
+	}
+	if list := admin.must(200, "GET", "/api/v1/budgets", nil)["items"].([]any); len(list) != 0 {
+		t.Errorf("%v", list)
+	}
+}
