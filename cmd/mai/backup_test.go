@@ -3,15 +3,19 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 
 	"mai/internal/backup"
+	"mai/internal/money"
 	"mai/internal/openrouter/sim"
+	"mai/internal/sqldb"
 )
 
 // backedUp is a data folder with a few paid calls, and what its ledger is.
@@ -37,10 +41,9 @@ func books(t *testing.T, dir string) (entries, intents string) {
 	return entries, intents
 }
 
-// someCalls makes a data folder with calls, and keys for its backups. The server is stopped.
-func someCalls(t *testing.T) backedUp {
+// folders are an empty data folder, one for its backups, and the key they are encrypted to.
+func folders(t *testing.T) backedUp {
 	t.Helper()
-	_, upstream := simulator(t, sim.Options{})
 	identity, err := age.GenerateX25519Identity()
 	if err != nil {
 		t.Fatal(err)
@@ -50,6 +53,14 @@ func someCalls(t *testing.T) backedUp {
 	if err := os.WriteFile(b.identity, []byte("# recovery key\n"+identity.String()+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return b
+}
+
+// someCalls makes a data folder with calls, and keys for its backups. The server is stopped.
+func someCalls(t *testing.T) backedUp {
+	t.Helper()
+	_, upstream := simulator(t, sim.Options{})
+	b := folders(t)
 	p := serveOn(t, b.dir, upstream, b.env...)
 	token := p.register()
 	for range 5 {
@@ -245,4 +256,73 @@ func TestRestoreKilled(t *testing.T) {
 		}
 		b.same(t, dir)
 	}
+}
+
+// TestRestoredGap loses a hundred paid calls with the instance. The restored one shows exactly what they cost as a gap,
+// and bills none of it.
+func TestRestoredGap(t *testing.T) {
+	t.Parallel()
+	s, upstream := simulator(t, sim.Options{})
+	b := folders(t)
+	dir, env := b.dir, append(b.env, "MAI_LIMITS_OVER=1000")
+	p := serveOn(t, dir, upstream, env...)
+	token := p.register()
+	call := func(times int) {
+		for range times {
+			if status, text := p.call("POST", "/v1/chat/completions", token, completion(false, `{"tokens":300}`)); status != 200 {
+				t.Fatalf("%d %s", status, text)
+			}
+		}
+	}
+	call(3)
+	for wait := true; wait; time.Sleep(10 * time.Millisecond) { // for the key's usage to be looked at
+		db, err := sqldb.Open(t.Context(), dir, sqldb.Options{ReadOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Read(t.Context(), func(tx *sqldb.Tx) error { return tx.Row(`SELECT COUNT(*) = 0 FROM key_samples`, nil, &wait) })
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	archive, record := b.make(t)
+	before := len(s.Bill())
+	call(100)
+	var lost money.Amount
+	for _, line := range s.Bill()[before:] {
+		cost, err := money.Parse(line.Cost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost += cost
+	}
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p.wait()
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := run(t, nil, "restore", archive, "--to", dir, "--identity", b.identity, "--yes"); code != 0 {
+		t.Fatal(errs)
+	}
+	serveOn(t, dir, upstream, env...)
+	var usage struct {
+		Gaps []struct {
+			Kind, Cost string
+			From       time.Time
+		}
+		Ledger struct{ Seq int64 }
+	}
+	for len(usage.Gaps) == 0 {
+		_, text, errs := run(t, nil, "usage", "--json", "--data", dir)
+		if err := json.Unmarshal([]byte(text), &usage); err != nil {
+			t.Fatalf("%s%s: %v", text, errs, err)
+		}
+	}
+	gap, err := money.Parse(usage.Gaps[0].Cost)
+	if err != nil || gap != lost || usage.Gaps[0].Kind != "restored" || !usage.Gaps[0].From.Equal(record.CreatedAt) || usage.Ledger.Seq != 3 {
+		t.Errorf("%+v, want a gap of %s since %s: %v", usage, lost, record.CreatedAt, err)
+	}
+	t.Logf("100 calls lost: the simulator's bill says %s, the gap %s", lost, gap)
 }

@@ -195,7 +195,7 @@ func (b *Backups) make(ctx context.Context) (r Record, err error) {
 	if err := b.checkSpace(); err != nil {
 		return r, err
 	}
-	now := b.o.Now().UTC()
+	now := b.o.Now().UTC().Truncate(time.Millisecond)
 	name := "mai-" + now.Format("20060102T150405.000Z")
 	r.Archive = name + ".tar.zst"
 	key := ""

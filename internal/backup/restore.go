@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"filippo.io/age"
 
@@ -23,9 +24,8 @@ type RestoreOptions struct {
 	Archive    string
 	To         string // the data folder; it must be empty or missing
 	Identities []age.Identity
-	Confirm    func(Plan) error                       // asked before anything is written; an error ends it
-	Adapt      func(context.Context, *sqldb.DB) error // changes the restored database before it is verified; nil: nothing
-	At         func(string)                           // as in Options
+	Confirm    func(Plan) error // asked before anything is written; an error ends it
+	At         func(string)     // as in Options
 }
 
 // Plan is what a restore is going to do.
@@ -118,7 +118,7 @@ func (o RestoreOptions) restore(ctx context.Context, a *Archive) (report ledger.
 		return report, err
 	}
 	o.At("restore/unpacked")
-	if err := o.adapt(ctx, work); err != nil {
+	if err := adapt(ctx, work, a.CreatedAt); err != nil {
 		return report, err
 	}
 	if report, err = check(ctx, work, a.Manifest); err != nil {
@@ -128,15 +128,14 @@ func (o RestoreOptions) restore(ctx context.Context, a *Archive) (report ledger.
 	return report, o.move(work)
 }
 
-// adapt opens the restored database as a server would, which brings an older schema forward.
-func (o RestoreOptions) adapt(ctx context.Context, work string) error {
+// adapt opens the restored database as a server would, which brings an older schema forward, and notes in it that it was
+// restored: what the key spent since the backup is then a gap in the books, and nobody else's spending.
+func adapt(ctx context.Context, work string, made time.Time) error {
 	db, err := sqldb.Open(ctx, work, sqldb.Options{})
 	if err != nil {
 		return err
 	}
-	if o.Adapt != nil {
-		err = o.Adapt(ctx, db)
-	}
+	err = db.Write(ctx, func(tx *sqldb.Tx) error { return ledger.MarkRestored(tx, made) })
 	return errors.Join(err, db.Close())
 }
 
