@@ -38,6 +38,7 @@ build: $(UI) ## bin/mai, one static program with the UI inside, and bin/maictl
 test: build ## everything that needs no key: Go with -race, UI, browser, a short proof of the books
 	go vet ./...
 	go test -race -shuffle=on ./...
+	cd edge && go vet ./... && go test ./...
 ifdef UI
 	npm --prefix web test
 else
@@ -103,10 +104,15 @@ bench-ui: build ## what the UI costs a browser: streaming, a long chat, Lighthou
 	$(call NPM_INSTALL,e2e/bench)
 	npm --prefix e2e run bench
 
-image: $(UI) ## bin/mai-production.tar, a container image, also loaded into Docker when it runs
+EDGE_BUILT = $(shell git log -1 --format=$(1) -- edge 2>/dev/null)
+
+image: $(UI) ## bin/mai-production.tar and bin/mai-edge.tar, container images; mai is also loaded into Docker when it runs
 	GOOS=linux GOARCH=$(ARCH) $(GOBUILD) -o bin/linux-$(ARCH)/mai ./cmd/mai
 	go run ./tools/image -binary bin/linux-$(ARCH)/mai -arch $(ARCH) -version "$(VERSION)" \
 		-created "$$(git log -1 --format=%ct 2>/dev/null || echo 0)" -out bin/mai-production.tar
+	cd edge && GOOS=linux GOARCH=$(ARCH) CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w" -o ../bin/linux-$(ARCH)/edge .
+	go run ./tools/image -program edge -binary bin/linux-$(ARCH)/edge -arch $(ARCH) -version "$(call EDGE_BUILT,%h)" \
+		-created "$(or $(call EDGE_BUILT,%ct),0)" -out bin/mai-edge.tar
 	if docker info >/dev/null 2>&1; then docker load -i bin/mai-production.tar; else echo "no Docker engine answers: bin/mai-production.tar was not loaded"; fi
 
 maictl: ## bin/maictl-OS-ARCH for Linux and macOS, amd64 and arm64

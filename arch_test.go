@@ -27,7 +27,7 @@ var imports = map[string][]string{
 		"internal/openrouter/sim", "internal/seal",
 		"internal/server", "internal/sqldb", "internal/summary", "internal/webapp", "web",
 	},
-	"cmd/maictl":         {"internal/fault", "internal/fleet", "internal/money"},
+	"cmd/maictl":         {"internal/deploy", "internal/fault", "internal/fleet", "internal/money"},
 	"cmd/openrouter-sim": {"internal/openrouter/sim"},
 	"cmd/hetzner-sim":    {"internal/hetzner/sim"},
 	// The proof sees the program from outside only.
@@ -40,8 +40,11 @@ var imports = map[string][]string{
 		"internal/account", "internal/chat", "internal/fault", "internal/ledger", "internal/meter", "internal/money", "internal/openrouter",
 		"internal/openrouter/sim", "internal/sqldb",
 	},
-	"internal/fault":      {},
-	"internal/fleet":      {"internal/fault", "internal/money", "internal/openrouter", "internal/seal", "internal/sqldb"},
+	"internal/fault":  {},
+	"internal/deploy": {"internal/fault", "internal/remote"},
+	// An engine in this process, for the tests of deployments.
+	"internal/deploy/sim": {},
+	"internal/fleet":      {"internal/deploy", "internal/fault", "internal/money", "internal/openrouter", "internal/remote", "internal/seal", "internal/sqldb"},
 	"internal/gateway":    {"internal/account", "internal/fault", "internal/ledger", "internal/meter", "internal/money", "internal/openai", "internal/webapp"},
 	"internal/ledger":     {"internal/fault", "internal/money", "internal/sqldb"},
 	"internal/livecheck":  {"internal/money", "internal/openrouter/sim"},
@@ -67,6 +70,7 @@ var imports = map[string][]string{
 	"internal/webapp":  {"internal/fault"},
 
 	"bench": {},
+	"edge":  {},
 	// A database of gigabytes is written, not asked for call by call.
 	"bench/backup": {"internal/backup", "internal/ledger", "internal/money", "internal/sqldb"},
 	"tools/image":  {},

@@ -33,6 +33,7 @@ type Config struct {
 	SecretFile        string         // the key that seals secrets in the database
 	ProviderTokenFile string         // "" or the file with what the provider's tool presents for the summary
 	SetupToken        string         // "" or what the first registration must present
+	SetupTokenFile    string         // "" or the file that SetupToken is read from
 	MarkupBP          int64          // charge = cost × MarkupBP / 10000
 	TrustedProxies    []netip.Prefix // whose X-Forwarded headers are believed
 	TimeZone          *time.Location // the days that charts show; billing is in UTC
@@ -112,6 +113,9 @@ func serverSettings() []setting {
 		{env: []string{"MAI_SETUP_TOKEN"}, allowed: "letters, digits and signs without a space", secret: true,
 			usage: "what the first registration must present",
 			set:   func(c *Config, s string) (string, bool) { c.SetupToken = s; return s, oneWord(s) }},
+		{env: []string{"MAI_SETUP_TOKEN_FILE"}, flag: "setup-token-file",
+			allowed: "a file that holds one word", usage: "file of what the first registration must present; outranks MAI_SETUP_TOKEN, which others can see",
+			set: func(c *Config, s string) (string, bool) { c.SetupTokenFile = s; return s, s != "" }},
 		{env: []string{"MAI_PROVIDER_TOKEN_FILE"}, flag: "provider-token-file",
 			allowed: "a file that holds one word of at least 32 characters", usage: "what the provider's tool must present for the summary of spending and health; none is served without it",
 			set: func(c *Config, s string) (string, bool) { c.ProviderTokenFile = s; return s, s != "" }},
@@ -258,30 +262,36 @@ func (c *Config) complete() error {
 			return fmt.Errorf("MAI_PROVIDER_TOKEN_FILE: %w", err)
 		}
 	}
-	if c.APIKeyFile == "" {
-		return nil
+	for _, secret := range []struct {
+		file string
+		into *string
+		name string // of the setting that the file outranks
+	}{{c.SetupTokenFile, &c.SetupToken, "MAI_SETUP_TOKEN"}, {c.APIKeyFile, &c.APIKey, "OPENROUTER_API_KEY"}} {
+		if secret.file == "" {
+			continue
+		}
+		word, err := readSecret(secret.name+"_FILE", secret.file)
+		if err != nil {
+			return err
+		}
+		*secret.into = word
+		e := c.find(secret.name)
+		e.Value, e.Source, e.From = "set", fromFile, secret.file
 	}
-	key, err := readKeyFile(c.APIKeyFile)
-	if err != nil {
-		return err
-	}
-	c.APIKey = key
-	e := c.find("OPENROUTER_API_KEY")
-	e.Value, e.Source, e.From = "set", fromFile, c.APIKeyFile
 	return nil
 }
 
-// readKeyFile reads the OpenRouter key that the provider placed in a file.
-func readKeyFile(path string) (string, error) {
+// readSecret reads the one word that somebody placed in a file for a setting.
+func readSecret(setting, path string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("OPENROUTER_API_KEY_FILE cannot be read: %w", err)
+		return "", fmt.Errorf("%s cannot be read: %w", setting, err)
 	}
-	key := strings.TrimSpace(string(text))
-	if !oneWord(key) {
-		return "", fmt.Errorf("OPENROUTER_API_KEY_FILE is %q, which holds no single key; allowed is a file with one key and nothing else", path)
+	word := strings.TrimSpace(string(text))
+	if !oneWord(word) {
+		return "", fmt.Errorf("%s is %q, which holds no single word; allowed is a file with one and nothing else", setting, path)
 	}
-	return key, nil
+	return word, nil
 }
 
 // site is what the provider is told of the instance beside its books.

@@ -194,7 +194,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"OPENROUTER_BASE_URL=sk-or-v1-secret", `OPENROUTER_BASE_URL is (hidden); allowed`},
 		{"OPENROUTER_API_KEY=sk-secret sk-secret", `OPENROUTER_API_KEY is (hidden); allowed is one key without a space`},
 		{"OPENROUTER_API_KEY_FILE=" + dir + "/none", `OPENROUTER_API_KEY_FILE cannot be read: open ` + dir + `/none`},
-		{"OPENROUTER_API_KEY_FILE=" + twoKeys, `which holds no single key`},
+		{"OPENROUTER_API_KEY_FILE=" + twoKeys, `which holds no single word`},
 		{"MAI_SETUP_TOKEN=secret word", `MAI_SETUP_TOKEN is (hidden); allowed is`},
 		{"MAI_MARKUP=0.9", `MAI_MARKUP is "0.9"; allowed is a number from 1 to 10`},
 		{"MAI_MARKUP=13", `MAI_MARKUP is "13"`},

@@ -14,7 +14,7 @@ import (
 )
 
 func (p *program) clientCommand() *cobra.Command {
-	return noun("client", "Client companies", p.clientCreate(), p.clientList(), p.clientShow(), p.clientUsage(), p.clientLimit(),
+	return noun("client", "Client companies", p.clientCreate(), p.clientDeploy(), p.clientList(), p.clientShow(), p.clientUsage(), p.clientLimit(),
 		p.clientState("suspend", "Disable a client's key, so that nothing more is spent", (*fleet.Fleet).Suspend),
 		p.clientState("resume", "End a suspension", (*fleet.Fleet).Activate), p.clientRotate(), p.clientDelete())
 }
@@ -57,7 +57,7 @@ func parseUSD(text string) (money.Amount, error) {
 
 func (p *program) clientCreate() *cobra.Command {
 	var l limits
-	var keyOnly, showKey bool
+	var keyOnly, serverOnly, showKey bool
 	var host, domain string
 	var dedicated bool
 	wish := fleet.DefaultWish()
@@ -65,7 +65,7 @@ func (p *program) clientCreate() *cobra.Command {
 		Use:   "create NAME",
 		Short: "Make a client, its OpenRouter key and its server",
 		Long: `create makes an OpenRouter key with a monthly limit and keeps it sealed, and makes a server at Hetzner for the client
-alone, or places it on one that you have. It can be killed at any moment: run it again, or run "maictl resume", and there is
+alone, or places it on one that you have, and puts the newest release there, with a certificate for its domain. It can be killed at any moment: run it again, or run "maictl resume", and there is
 exactly one key and one server.`,
 		Example: `  maictl client create "Company ABC" --limit 500
   maictl client create "Company ABC" --limit 500 --no-deploy
@@ -85,7 +85,7 @@ exactly one key and one server.`,
 				return err
 			}
 			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
-				in := fleet.NewClient{Name: args[0], Markup: markup, Limit: limit, Host: host, Domain: domain}
+				in := fleet.NewClient{Name: args[0], Markup: markup, Limit: limit, Host: host, Domain: domain, Deploy: !keyOnly && !serverOnly}
 				c, err := p.createClient(ctx, cmd, f, in, wish, !keyOnly && host == "")
 				if err != nil {
 					return unfinished(cmd, c, err)
@@ -101,6 +101,7 @@ exactly one key and one server.`,
 	l.add(cmd)
 	cmd.Flags().StringVar(&l.markup, "markup", fleet.DefaultMarkup.String(), "charge = cost × markup")
 	cmd.Flags().BoolVar(&keyOnly, "no-deploy", false, "make the key only")
+	cmd.Flags().BoolVar(&serverOnly, "server-only", false, "make key and server, and put nothing on it yet; see `maictl client deploy`")
 	cmd.Flags().BoolVar(&showKey, "show-key", false, "print the key, too")
 	cmd.Flags().StringVar(&host, "host", "", "place it beside others on this server; needs --domain")
 	cmd.Flags().StringVar(&domain, "domain", "", "where it answers, such as companyabc.example.com; a name below the base domain unless given")
@@ -304,6 +305,21 @@ func (p *program) clientShow() *cobra.Command {
 		}, named(1, 1))
 	cmd.Flags().BoolVar(&showKey, "show-key", false, "print the key, too")
 	return cmd
+}
+
+func (p *program) clientDeploy() *cobra.Command {
+	return p.onClient("deploy NAME", "Put an instance on a client's server, or mend the one that is there", "  maictl client deploy companyabc",
+		func(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client, _ []string) error {
+			c, err := f.Deploy(ctx, c, teller(cmd))
+			if err != nil {
+				return err
+			}
+			s, err := f.ServerOf(ctx, c)
+			if err != nil {
+				return err
+			}
+			return p.report(cmd, c, fmt.Sprintf("%s answers at %s.", c.Name, c.URL(s)))
+		}, named(1, 1))
 }
 
 func (p *program) clientLimit() *cobra.Command {

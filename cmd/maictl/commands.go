@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"mai/internal/deploy"
 	"mai/internal/fault"
 	"mai/internal/fleet"
 )
@@ -25,7 +26,11 @@ type settings struct {
 	hetznerToken, hetznerURL string
 	hetznerPoll              string // how long to wait before asking Hetzner again, as the hcloud command has it
 	resolver                 string // a DNS server to ask instead of this machine's
-	crashAt                  string // a hook for tests: the point at which the process kills itself
+	// Who certifies domains: an ACME directory, a file of whom to trust when talking to it, one of whom else certificates
+	// may come from, and whom the authority writes to.
+	acmeDirectory, acmeRoot, trust, acmeEmail string
+
+	crashAt string // a hook for tests: the point at which the process kills itself
 }
 
 func readSettings(environ []string) settings {
@@ -40,14 +45,18 @@ func readSettings(environ []string) settings {
 	}
 	home := get("", "HOME")
 	return settings{
-		dir:          get(filepath.Join(get(filepath.Join(home, ".local", "share"), "XDG_DATA_HOME"), "maictl"), "MAICTL_DATA"),
-		baseURL:      get("https://openrouter.ai/api/v1", "OPENROUTER_BASE_URL"),
-		management:   get("", "OPENROUTER_MANAGEMENT_KEY", "OPENROUTER_PROVISIONING_KEY"),
-		hetznerToken: get("", "HCLOUD_TOKEN"),
-		hetznerURL:   get(hcloud.Endpoint, "HCLOUD_ENDPOINT"),
-		hetznerPoll:  get("500ms", "HCLOUD_POLL_INTERVAL"),
-		resolver:     get("", "MAICTL_RESOLVER"),
-		crashAt:      get("", "MAICTL_CRASH_AT"),
+		dir:           get(filepath.Join(get(filepath.Join(home, ".local", "share"), "XDG_DATA_HOME"), "maictl"), "MAICTL_DATA"),
+		baseURL:       get("https://openrouter.ai/api/v1", "OPENROUTER_BASE_URL"),
+		management:    get("", "OPENROUTER_MANAGEMENT_KEY", "OPENROUTER_PROVISIONING_KEY"),
+		hetznerToken:  get("", "HCLOUD_TOKEN"),
+		hetznerURL:    get(hcloud.Endpoint, "HCLOUD_ENDPOINT"),
+		hetznerPoll:   get("500ms", "HCLOUD_POLL_INTERVAL"),
+		resolver:      get("", "MAICTL_RESOLVER"),
+		acmeDirectory: get("", "MAICTL_ACME_DIRECTORY"),
+		acmeRoot:      get("", "MAICTL_ACME_ROOT"),
+		trust:         get("", "MAICTL_TRUST"),
+		acmeEmail:     get("", "MAICTL_ACME_EMAIL"),
+		crashAt:       get("", "MAICTL_CRASH_AT"),
 	}
 }
 
@@ -76,7 +85,10 @@ Without a command, at a terminal, it asks what to do.
   HCLOUD_ENDPOINT             Hetzner's API; the default is https://api.hetzner.cloud/v1
   MAICTL_RESOLVER             DNS server (host:port) to ask where names point to; the default is this machine's
   MAICTL_DATA                 folder of the database and of the key that seals its secrets: back it up;
-                              the default is ~/.local/share/maictl`,
+                              the default is ~/.local/share/maictl
+  MAICTL_ACME_EMAIL           whom Let's Encrypt may write to about the certificates of your clients' domains
+  MAICTL_ACME_DIRECTORY       another authority than Let's Encrypt; MAICTL_ACME_ROOT is a file (PEM) of whom to trust when
+                              talking to it, MAICTL_TRUST one of whom its certificates come from`,
 		Version:       version,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
@@ -91,7 +103,7 @@ Without a command, at a terminal, it asks what to do.
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print JSON")
 	root.PersistentFlags().BoolVar(&p.yes, "yes", false, "do not ask for confirmation")
 	root.SuggestionsMinimumDistance = 2
-	root.AddCommand(p.clientCommand(), p.keyCommand(), p.serverCommand(), p.configCommand(), p.planCommand(), p.resumeCommand())
+	root.AddCommand(p.clientCommand(), p.keyCommand(), p.serverCommand(), p.releaseCommand(), p.configCommand(), p.planCommand(), p.resumeCommand())
 	return root
 }
 
@@ -105,10 +117,33 @@ func (p *program) open(ctx context.Context) (*fleet.Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
+	tls, err := p.tls()
+	if err != nil {
+		return nil, err
+	}
 	return fleet.Open(ctx, fleet.Options{
 		Dir: p.dir, BaseURL: p.baseURL, Management: p.management, HTTP: &http.Client{Timeout: 30 * time.Second},
-		Hetzner: hetzner, Poll: poll, Resolver: p.dns(), DNSWait: p.dnsWait, At: at,
+		Hetzner: hetzner, Poll: poll, TLS: tls, Resolver: p.dns(), DNSWait: p.dnsWait, At: at,
 	})
+}
+
+// tls says who certifies domains.
+func (p *program) tls() (deploy.TLS, error) {
+	tls := deploy.TLS{Directory: p.acmeDirectory, Email: p.acmeEmail}
+	for _, file := range []struct {
+		name, path string
+		into       *[]byte
+	}{{"MAICTL_ACME_ROOT", p.acmeRoot, &tls.Roots}, {"MAICTL_TRUST", p.trust, &tls.Trusted}} {
+		if file.path == "" {
+			continue
+		}
+		text, err := os.ReadFile(file.path)
+		if err != nil {
+			return tls, fault.Wrap(fault.Invalid, err, "%s names the file %s, which cannot be read.", file.name, file.path)
+		}
+		*file.into = text
+	}
+	return tls, nil
 }
 
 // with runs fn with the fleet.

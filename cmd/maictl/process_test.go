@@ -126,7 +126,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		lastCommand []string
 	}{
 		"key only":   {[]string{"client", "create", "Company ABC", "--limit", "500", "--no-deploy"}, "mai-companyabc-key-1 of companyabc", "", 4, nil},
-		"own server": {[]string{"client", "create", "Company ABC", "--limit", "500", "--domain", "abc.example.com"}, "mai-companyabc-key-1 of companyabc", "mai-companyabc running", 23, nil},
+		"own server": {[]string{"client", "create", "Company ABC", "--limit", "500", "--domain", "abc.example.com", "--server-only"}, "mai-companyabc-key-1 of companyabc", "mai-companyabc running", 23, nil},
 		"resize":     {[]string{"server", "resize", "shared1", "--cores", "4", "--yes"}, "", "shared1 running", 12, []string{"server", "create", "shared1"}},
 		"delete":     {[]string{"server", "delete", "shared1", "--yes"}, "", "", 4, []string{"server", "create", "shared1"}},
 	} {
@@ -191,7 +191,11 @@ func TestServers(t *testing.T) {
 	if server.HostKey != hostKey || server.IPv6 != "2001:db8::10" {
 		t.Errorf("%+v", server)
 	}
-	p.must(&struct{}{}, "client", "create", "Company ABC", "--host", "shared1", "--domain", "abc.example.com")
+	shared := []string{"client", "create", "Company ABC", "--host", "shared1", "--domain", "abc.example.com"}
+	if code, _, errs := p.run(nil, shared...); code != 1 || !strings.Contains(errs, "maictl release add") || len(p.instanceKeys()) != 0 {
+		t.Errorf("without a release: exit %d, %s", code, errs)
+	}
+	p.must(&struct{}{}, append(shared, "--server-only")...)
 	if p.must(&server, "server", "show", "shared1"); len(server.Clients) != 1 || server.Clients[0] != "mai-companyabc" {
 		t.Errorf("%+v", server)
 	}
@@ -205,10 +209,10 @@ func TestServers(t *testing.T) {
 	}
 	// What is sold out where it was wanted is asked for.
 	p.hetzner.Set(hetzner.Faults{Full: []hetzner.Full{{Location: "nbg1"}, {Location: "fsn1", Hidden: true}}})
-	if code, _, errs := p.run(nil, "client", "create", "Other"); code != 1 || !strings.Contains(errs, "cx23 in fsn1") || !strings.Contains(errs, "5.99 EUR") || !strings.Contains(errs, "--yes") || len(p.hetzner.Made()) != 0 {
+	if code, _, errs := p.run(nil, "client", "create", "Other", "--server-only"); code != 1 || !strings.Contains(errs, "cx23 in fsn1") || !strings.Contains(errs, "5.99 EUR") || !strings.Contains(errs, "--yes") || len(p.hetzner.Made()) != 0 {
 		t.Errorf("sold out: exit %d, %s", code, errs)
 	}
-	p.must(&struct{}{}, "client", "create", "Other", "--yes")
+	p.must(&struct{}{}, "client", "create", "Other", "--yes", "--server-only")
 	if p.must(&server, "server", "show", "mai-other"); server.Location != "hel1" {
 		t.Errorf("%+v", server)
 	}
@@ -218,7 +222,7 @@ func TestServers(t *testing.T) {
 	if p.must(&budget, "server", "budget", "5.98"); budget.Spent != "5.99" {
 		t.Errorf("%+v", budget)
 	}
-	if code, _, errs := p.run(nil, "client", "create", "Third", "--yes"); code != 1 || !strings.Contains(errs, "budget") || len(p.instanceKeys()) != 2 {
+	if code, _, errs := p.run(nil, "client", "create", "Third", "--yes", "--server-only"); code != 1 || !strings.Contains(errs, "budget") || len(p.instanceKeys()) != 2 {
 		t.Errorf("over the budget: exit %d, %s", code, errs)
 	}
 	if code, _, errs := p.run(nil, "server", "adopt", "shared2", "--address", "192.0.2.11"); code != 1 || !strings.Contains(errs, "--host-key") {

@@ -42,6 +42,9 @@ type Client struct {
 	// Domain is where the instance answers, such as "companyabc.example.com"; "" is at its server's address.
 	Domain string
 
+	// Deployed is true when an instance is wanted on its server, and not only the server.
+	Deployed bool
+
 	keyNumber int
 	serverID  string // "" when only its key is kept here
 }
@@ -92,6 +95,8 @@ type NewClient struct {
 	Host string
 	// Offer is the server to make for it alone; nil is none. With neither, only its key is made.
 	Offer *Offer
+	// Deploy asks for an instance on the server; otherwise the server is made and left to a person.
+	Deploy bool
 	// Domain is where it shall answer; "" is at its server's address, which only one instance can have.
 	Domain string
 }
@@ -181,11 +186,11 @@ func taken(tx *sqldb.Tx, c, other Client) error {
 
 // clientColumns are what scanClient reads, of a table clients under the name c.
 const clientColumns = `c.id, c.slug, c.name, c.markup_bp, c.cost_limit, c.state, c.key_number, COALESCE(c.server_id, ''), c.domain,
-	c.created_at, c.ready_at IS NULL`
+	c.created_at, c.ready_at IS NULL, EXISTS (SELECT 1 FROM instances i WHERE i.client_id = c.id)`
 
 func scanClient(scan func(...any) error) (c Client, err error) {
 	var created int64
-	err = scan(&c.ID, &c.Slug, &c.Name, &c.Markup, &c.Limit, &c.State, &c.keyNumber, &c.serverID, &c.Domain, &created, &c.Unfinished)
+	err = scan(&c.ID, &c.Slug, &c.Name, &c.Markup, &c.Limit, &c.State, &c.keyNumber, &c.serverID, &c.Domain, &created, &c.Unfinished, &c.Deployed)
 	c.Created = time.UnixMicro(created).UTC()
 	return c, err
 }

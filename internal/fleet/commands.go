@@ -17,12 +17,36 @@ func (f *Fleet) Create(ctx context.Context, in NewClient, tell Progress) (Client
 	if err := f.needManagement(); err != nil {
 		return Client{}, err
 	}
+	if in.Deploy {
+		if err := f.haveReleases(ctx); err != nil {
+			return Client{}, err
+		}
+	}
 	if err := f.giveDomain(ctx, &in); err != nil {
 		return Client{}, err
 	}
 	c, err := f.add(ctx, in)
 	if err != nil {
 		return Client{}, err
+	}
+	return c, f.settle(ctx, onClient(c), tell)
+}
+
+// Deploy puts an instance on the server of a client, or brings the one that is there to what is wanted of it.
+func (f *Fleet) Deploy(ctx context.Context, c Client, tell Progress) (Client, error) {
+	if err := f.needManagement(); err != nil {
+		return c, err
+	}
+	if err := f.haveReleases(ctx); err != nil {
+		return c, err
+	}
+	if c.serverID == "" {
+		return c, fault.New(fault.Conflict, "%s has no server: only its key is kept here. Make it again under another name with a server: `maictl client create`.", c.Name)
+	}
+	if !c.Deployed {
+		if err := f.db.Write(ctx, func(tx *sqldb.Tx) error { return f.wantInstance(tx, &c) }); err != nil {
+			return c, err
+		}
 	}
 	return c, f.settle(ctx, onClient(c), tell)
 }
@@ -92,7 +116,8 @@ type Change struct {
 
 // Plan compares what is wanted of every client and server with what is there and changes nothing.
 func (f *Fleet) Plan(ctx context.Context) (changes []Change, err error) {
-	err = f.every(ctx, func(w *work) error {
+	err = f.every(ctx, func(w *work) (err error) {
+		defer func() { err = errors.Join(err, w.leave()) }()
 		to := Change{Client: w.Slug}
 		if w.ID == "" {
 			to.Server = w.title

@@ -20,6 +20,7 @@ import (
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
 
+	"mai/internal/deploy"
 	"mai/internal/fault"
 	"mai/internal/money"
 	"mai/internal/openrouter"
@@ -52,6 +53,8 @@ type Options struct {
 	Resolver *net.Resolver
 	// DNSWait is how long to wait for records that somebody else has to make.
 	DNSWait time.Duration
+	// TLS says who certifies the clients' domains.
+	TLS deploy.TLS
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// At is called at every named point between two effects, for tests that kill the process there; nil means not at all.
@@ -60,6 +63,7 @@ type Options struct {
 
 // Fleet is the provider's clients. Close it.
 type Fleet struct {
+	dir        string
 	db         *sqldb.DB
 	sealer     *seal.Sealer
 	router     *openrouter.Client
@@ -69,6 +73,7 @@ type Fleet struct {
 	poll       time.Duration
 	resolver   *net.Resolver
 	dnsWait    time.Duration
+	tls        deploy.TLS
 	at         func(string)
 	actor      string
 }
@@ -99,7 +104,7 @@ func Open(ctx context.Context, opts Options) (*Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Fleet{db: db, sealer: sealer, router: openrouter.New(opts.HTTP), baseURL: opts.BaseURL, management: opts.Management,
+	return &Fleet{dir: opts.Dir, tls: opts.TLS, db: db, sealer: sealer, router: openrouter.New(opts.HTTP), baseURL: opts.BaseURL, management: opts.Management,
 		hetzner: opts.Hetzner, poll: opts.Poll, resolver: opts.Resolver, dnsWait: opts.DNSWait, at: opts.At, actor: whoami()}, nil
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
 
+	"mai/internal/deploy"
 	"mai/internal/fault"
 	"mai/internal/fleet"
 	hetzner "mai/internal/hetzner/sim"
@@ -35,6 +36,7 @@ type rig struct {
 	server *httptest.Server
 	fleet  *fleet.Fleet
 	lose   atomic.Int32 // how many replies to POST /keys are lost
+	tls    deploy.TLS
 
 	hetzner *hetzner.Server // nil without a token for Hetzner
 	project *hcloud.Client
@@ -74,7 +76,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) open(management string) *fleet.Fleet {
 	r.t.Helper()
 	f, err := fleet.Open(r.t.Context(), fleet.Options{Dir: r.dir, BaseURL: r.server.URL + "/api/v1", Management: management,
-		HTTP: &http.Client{Timeout: 10 * time.Second}, Hetzner: r.project, Poll: time.Millisecond, Resolver: r.resolver, DNSWait: r.dnsWait})
+		HTTP: &http.Client{Timeout: 10 * time.Second}, Hetzner: r.project, Poll: time.Millisecond, Resolver: r.resolver, DNSWait: r.dnsWait, TLS: r.tls})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -29,10 +29,17 @@ type action struct {
 
 // steps are what has to be done for a subject, in order.
 func (f *Fleet) steps(w *work) []step {
-	if w.ID == "" {
-		return []step{{"server", f.planServer}}
+	key, server, dns := step{"key", f.planKeys}, step{"server", f.planServer}, step{"dns", f.planDNS}
+	switch {
+	case w.ID == "":
+		return []step{server}
+	case w.serverID == "" || !w.Deployed:
+		return []step{key, server, dns}
+	case w.State == Deleted:
+		return []step{key, {"removal", f.planRemoval}, server, dns}
 	}
-	return []step{{"key", f.planKeys}, {"server", f.planServer}, {"dns", f.planDNS}}
+	return []step{key, server, dns, {"docker", f.planDocker}, {"instance", f.planInstance}, {"release", f.planRelease},
+		{"edge", f.planEdge}, {"healthy", f.planHealthy}}
 }
 
 // Progress is told as the steps of a client or server go.
@@ -44,6 +51,7 @@ type work struct {
 	subject string // whose lease and journal it is: the client's id, or the server's
 	title   string // what people call the subject
 	fence   int64
+	at      *reached // where the client lives, as soon as somebody needed to go there
 }
 
 // onClient is the work on a client, with its own server if it has one.
@@ -79,7 +87,7 @@ func (f *Fleet) settle(ctx context.Context, w *work, tell Progress) error {
 			return err
 		})
 	}
-	return errors.Join(err, f.release(context.WithoutCancel(ctx), w))
+	return errors.Join(err, w.leave(), f.release(context.WithoutCancel(ctx), w))
 }
 
 // run plans and journals one step. Where something is to do, it acts, and plans again to verify.

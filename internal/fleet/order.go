@@ -33,6 +33,11 @@ func (f *Fleet) place(tx *sqldb.Tx, c *Client, in NewClient) error {
 		}
 		c.serverID = s.ID
 	}
+	if in.Deploy && !c.Deployed {
+		if err := f.wantInstance(tx, c); err != nil {
+			return err
+		}
+	}
 	return updateClient(tx, *c)
 }
 

@@ -63,6 +63,9 @@ func (m *Machine) Feed(ctx context.Context, stdin io.Reader, argv ...string) (st
 		return "", fmt.Errorf("the answer of %s on %s: %w", argv[0], m.addr, errors.Join(ctx.Err(), err))
 	}
 	err = session.Wait()
+	if !stop() { // whatever it says of its end, it was told to stop
+		return stdout, fmt.Errorf("%s on %s: %w", argv[0], m.addr, ctx.Err())
+	}
 	if failed, ok := errors.AsType[*ssh.ExitError](err); ok {
 		status := failed.ExitStatus()
 		if failed.Signal() != "" {
@@ -71,7 +74,7 @@ func (m *Machine) Feed(ctx context.Context, stdin io.Reader, argv ...string) (st
 		return stdout, &ExitError{argv[0], status, stderr.String()}
 	}
 	if err != nil {
-		err = fmt.Errorf("%s on %s: %w", argv[0], m.addr, errors.Join(ctx.Err(), err))
+		err = fmt.Errorf("%s on %s: %w", argv[0], m.addr, err)
 	}
 	return stdout, err
 }

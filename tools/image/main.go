@@ -1,4 +1,4 @@
-// Command image packs a static binary into a container image without Docker:
+// Command image packs mai or the edge, as a static binary, into a container image without Docker:
 // the program, its data folders and nothing else. The file it writes is an OCI
 // layout and a docker-load archive at once, so every engine and registry tool
 // takes it, and the same inputs give the same bytes.
@@ -26,18 +26,39 @@ import (
 // file, and not root, so that a break-out would be nobody on the host.
 const user = 65532
 
-// folders belong to user. A volume that is mounted there for the first time
-// takes over their owner.
-func folders() []string { return []string{"app/", "app/backend/", dataFolder, "app/backups/"} }
-
 const dataFolder = "app/backend/data/"
+
+// program is one that can be packed.
+type program struct {
+	title, name, tag string
+	args, env, ports []string
+	health           []string
+	// folders belong to user. A volume that is mounted there for the first time takes over their owner.
+	folders  []string
+	maxBytes int64
+}
+
+// programs are what can be packed, by the name of their binaries.
+func programs() map[string]program {
+	return map[string]program{
+		"mai": {
+			title: "mAI", name: "mai", tag: "mai-production:latest", args: []string{"serve"}, env: []string{"DATA_DIR=/" + strings.TrimSuffix(dataFolder, "/"), "MAI_BACKUP_DIR=/app/backups"},
+			ports: []string{"8080/tcp"}, health: []string{"CMD", "/mai", "health"},
+			folders: []string{"app/", "app/backend/", dataFolder, "app/backups/"}, maxBytes: 40_000_000,
+		},
+		"edge": {
+			title: "mAI edge", name: "edge", tag: "mai-edge:latest", ports: []string{"8080/tcp", "8443/tcp", "8443/udp"},
+			health: []string{"CMD", "/edge", "health"}, folders: []string{"data/"}, maxBytes: 60_000_000,
+		},
+	}
+}
 
 // options say what to pack.
 type options struct {
+	program
 	binary, out, arch, version string
 	tags                       []string
 	created                    time.Time
-	maxBytes                   int64
 }
 
 func main() {
@@ -49,21 +70,32 @@ func main() {
 
 func run(args []string, stdout io.Writer) error {
 	var o options
-	var tags string
+	var which, tags string
 	var created int64
 	fs := flag.NewFlagSet("image", flag.ContinueOnError)
+	fs.StringVar(&which, "program", "mai", "what the binary is: mai or edge")
 	fs.StringVar(&o.binary, "binary", "", "static linux binary to pack")
 	fs.StringVar(&o.out, "out", "", "file to write")
 	fs.StringVar(&o.arch, "arch", "amd64", "architecture of the binary")
 	fs.StringVar(&o.version, "version", "dev", "version of the binary")
-	fs.StringVar(&tags, "tags", "mai-production:latest", "names of the image, separated by commas")
+	fs.StringVar(&tags, "tags", "", "names of the image, separated by commas; mai-production:latest or mai-edge:latest")
 	fs.Int64Var(&created, "created", 0, "Unix time of creation; the commit's, so that a build can be repeated")
-	fs.Int64Var(&o.maxBytes, "max", 40_000_000, "largest allowed unpacked size in bytes")
+	limit := fs.Int64("max", 0, "largest allowed unpacked size in bytes, instead of the usual one")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	if o.binary == "" || o.out == "" {
 		return errors.New("-binary and -out are needed")
+	}
+	var known bool
+	if o.program, known = programs()[which]; !known {
+		return fmt.Errorf("-program is mai or edge, not %q", which)
+	}
+	if tags == "" {
+		tags = o.tag
+	}
+	if *limit > 0 {
+		o.maxBytes = *limit
 	}
 	o.tags, o.created = strings.Split(tags, ","), time.Unix(created, 0).UTC()
 	img, unpacked, err := build(o)
@@ -87,7 +119,7 @@ func build(o options) (v1.Image, int64, error) {
 	}
 	// Two layers: an update then carries the program only.
 	base, err := layer(o.created, func(tw *tar.Writer) error {
-		for _, name := range folders() {
+		for _, name := range o.folders {
 			h := &tar.Header{Typeflag: tar.TypeDir, Name: name, Mode: 0o755, Uid: user, Gid: user, ModTime: o.created}
 			if err := tw.WriteHeader(h); err != nil {
 				return err
@@ -99,7 +131,7 @@ func build(o options) (v1.Image, int64, error) {
 		return nil, 0, err
 	}
 	program, err := layer(o.created, func(tw *tar.Writer) error {
-		h := &tar.Header{Typeflag: tar.TypeReg, Name: "mai", Mode: 0o755, Size: int64(len(binary)), ModTime: o.created}
+		h := &tar.Header{Typeflag: tar.TypeReg, Name: o.name, Mode: 0o755, Size: int64(len(binary)), ModTime: o.created}
 		if err := tw.WriteHeader(h); err != nil {
 			return err
 		}
@@ -112,7 +144,7 @@ func build(o options) (v1.Image, int64, error) {
 	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	img, err = mutate.Append(img,
 		mutate.Addendum{Layer: base, History: v1.History{Created: v1.Time{Time: o.created}, CreatedBy: "data folders"}},
-		mutate.Addendum{Layer: program, History: v1.History{Created: v1.Time{Time: o.created}, CreatedBy: "mai " + o.version}},
+		mutate.Addendum{Layer: program, History: v1.History{Created: v1.Time{Time: o.created}, CreatedBy: o.name + " " + o.version}},
 	)
 	if err != nil {
 		return nil, 0, err
@@ -145,25 +177,30 @@ func configure(img v1.Image, o options) (v1.Image, error) {
 	file = file.DeepCopy()
 	file.Created = v1.Time{Time: o.created}
 	file.OS, file.Architecture = "linux", o.arch
-	data := "/" + strings.TrimSuffix(dataFolder, "/")
 	file.Config = v1.Config{
 		User:         fmt.Sprintf("%d:%d", user, user),
-		Entrypoint:   []string{"/mai"},
-		Cmd:          []string{"serve"},
-		Env:          []string{"DATA_DIR=" + data, "MAI_BACKUP_DIR=/app/backups"},
+		Entrypoint:   []string{"/" + o.name},
+		Cmd:          o.args,
+		Env:          o.env,
 		WorkingDir:   "/",
-		ExposedPorts: map[string]struct{}{"8080/tcp": {}},
-		Volumes:      map[string]struct{}{data: {}},
+		ExposedPorts: map[string]struct{}{},
+		Volumes:      map[string]struct{}{},
 		StopSignal:   "SIGTERM",
 		Healthcheck: &v1.HealthConfig{
-			Test: []string{"CMD", "/mai", "health"}, Interval: 30 * time.Second,
+			Test: o.health, Interval: 30 * time.Second,
 			Timeout: 10 * time.Second, StartPeriod: 10 * time.Second, Retries: 3,
 		},
 		Labels: map[string]string{
-			"org.opencontainers.image.title":    "mAI",
+			"org.opencontainers.image.title":    o.title,
 			"org.opencontainers.image.version":  o.version,
 			"org.opencontainers.image.licenses": "Apache-2.0",
 		},
+	}
+	for _, port := range o.ports {
+		file.Config.ExposedPorts[port] = struct{}{}
+	}
+	if o.name == "mai" {
+		file.Config.Volumes["/"+strings.TrimSuffix(dataFolder, "/")] = struct{}{}
 	}
 	return mutate.ConfigFile(img, file)
 }

@@ -96,10 +96,10 @@ func TestDataFoldersBelongToTheUser(t *testing.T) {
 		}
 		each(t, zr, func(h *tar.Header, _ []byte) { seen[h.Name] = h })
 	}
-	if len(seen) != len(folders())+1 {
+	if len(seen) != len(programs()["mai"].folders)+1 {
 		t.Errorf("the image holds %d files", len(seen))
 	}
-	for _, name := range folders() {
+	for _, name := range programs()["mai"].folders {
 		if h := seen[name]; h == nil || h.Uid != user || h.Gid != user || h.Mode != 0o755 {
 			t.Errorf("%s is %+v", name, h)
 		}

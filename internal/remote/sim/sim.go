@@ -212,13 +212,18 @@ func join(channel ssh.Channel, conn net.Conn) {
 // globals answers what concerns a whole connection: signs of life and reverse listeners.
 func (m *Machine) globals(conn *ssh.ServerConn, requests <-chan *ssh.Request) {
 	var work sync.WaitGroup
-	var listeners []net.Listener
+	listeners := map[uint32]net.Listener{}
 	for request := range requests {
 		var at struct {
 			Addr string
 			Port uint32
 		}
-		if request.Type != "tcpip-forward" || m.opts.NoForwarding || ssh.Unmarshal(request.Payload, &at) != nil {
+		known := ssh.Unmarshal(request.Payload, &at) == nil
+		if listener := listeners[at.Port]; known && request.Type == "cancel-tcpip-forward" && listener != nil {
+			_, _ = listener.Close(), request.Reply(true, nil) // ends its goroutine; and a connection that ended
+			continue
+		}
+		if request.Type != "tcpip-forward" || m.opts.NoForwarding || !known {
 			_ = request.Reply(false, nil) // also to signs of life: any answer is one
 			continue
 		}
@@ -227,13 +232,13 @@ func (m *Machine) globals(conn *ssh.ServerConn, requests <-chan *ssh.Request) {
 			_ = request.Reply(false, nil) // a connection that ended
 			continue
 		}
-		listeners = append(listeners, listener)
 		port := uint32(listener.Addr().(*net.TCPAddr).Port)
+		listeners[port] = listener
 		work.Go(func() { forward(conn, listener, at.Addr, port) })
 		_ = request.Reply(true, ssh.Marshal(struct{ Port uint32 }{port})) // likewise
 	}
 	for _, listener := range listeners {
-		_ = listener.Close() // ends its goroutine
+		_ = listener.Close() // ends its goroutine, if it was not closed before
 	}
 	work.Wait()
 }
