@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -103,6 +104,10 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 		policy = account.NeedApproval
 	}
 	accounts := account.New(db, account.Options{SignUp: policy, SetupToken: config.SetupToken})
+	lists := []string{filepath.Join(config.DataDir, backup.ErasedFile), filepath.Join(config.BackupDir, backup.ErasedFile)}
+	if err := eraseAgain(ctx, server.Eraser{Accounts: accounts, Chats: chats, Meter: calls, DB: db, Lists: lists}, log); err != nil {
+		return err
+	}
 	if h.ready != nil {
 		if err := h.ready(ctx, demo.Workspace{DB: db, Accounts: accounts, Ledger: books, Meter: calls}); err != nil {
 			return err
@@ -114,7 +119,7 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	}
 	handler, err := server.New(server.Options{
 		DB: db, Accounts: accounts, Ledger: books, Meter: calls, Chats: chats, Log: log, UI: ui,
-		Name: config.Name, Site: config.site(), ProviderTokenFile: config.ProviderTokenFile,
+		Name: config.Name, Site: config.site(), ProviderTokenFile: config.ProviderTokenFile, ErasedLists: lists,
 		Locale: config.Locale, Trusted: config.TrustedProxies, Demo: h.logins,
 		Now: now, SlowestReader: max(webapp.SlowestReader/time.Duration(patience), time.Second),
 	})
@@ -125,6 +130,15 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 		calls.Drain(ctx)
 		chats.Close() // also tells the readers of answers that they have ended
 	}, h.started)
+}
+
+// eraseAgain erases whom a restored backup brought back.
+func eraseAgain(ctx context.Context, e server.Eraser, log *slog.Logger) error {
+	n, err := e.Again(ctx)
+	if n > 0 {
+		log.Warn("a restored backup held users who were erased; they were erased again", "users", n)
+	}
+	return err
 }
 
 // takeFolder makes the data folder unless it is there, and locks it for this process.

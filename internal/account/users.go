@@ -157,24 +157,10 @@ func (a *Accounts) ChangePassword(ctx context.Context, id Identity, current, rep
 	if err := checkPassword(replacement); err != nil {
 		return err
 	}
-	account := accountLimit(id.Email)
-	if err := a.attempts.begin(account); err != nil {
-		return err
-	}
-	var stored string
-	if err := a.db.Read(ctx, func(tx *sqldb.Tx) error {
-		return tx.Row(`SELECT password_hash FROM users WHERE id = $1`, []any{id.ID}, &stored)
-	}); err != nil {
-		return fmt.Errorf("read the password of a signed-in user: %w", err)
-	}
-	right, err := a.passwords.verify(ctx, stored, current)
+	stored, err := a.prove(ctx, id, current)
 	if err != nil {
 		return err
 	}
-	if !right {
-		return fault.New(fault.Invalid, "The current password is wrong. Try again, or ask an admin to reset it.")
-	}
-	a.attempts.forgive(account)
 	hash, err := a.passwords.hash(ctx, replacement)
 	if err != nil {
 		return err

@@ -19,6 +19,10 @@ import (
 	"mai/internal/sqldb"
 )
 
+// ErasedFile is the list of erased users, by their ids, that lies in a data folder and beside its backups. A restore brings
+// it along, whatever the backup's age, so that nobody comes back.
+const ErasedFile = "erased.txt"
+
 // RestoreOptions say what is restored to where.
 type RestoreOptions struct {
 	Archive    string
@@ -117,6 +121,9 @@ func (o RestoreOptions) restore(ctx context.Context, a *Archive) (report ledger.
 	if err := a.unpack(work); err != nil {
 		return report, err
 	}
+	if err := o.takeErased(work); err != nil {
+		return report, err
+	}
 	o.At("restore/unpacked")
 	if err := adapt(ctx, work, a.CreatedAt); err != nil {
 		return report, err
@@ -126,6 +133,21 @@ func (o RestoreOptions) restore(ctx context.Context, a *Archive) (report ledger.
 	}
 	o.At("restore/checked")
 	return report, o.move(work)
+}
+
+// takeErased copies the list of erased users from beside the archive.
+func (o RestoreOptions) takeErased(work string) error {
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(o.Archive), ErasedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(work, ErasedFile), text, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("the list of erased users: %w", err)
+	}
+	return nil
 }
 
 // adapt opens the restored database as a server would, which brings an older schema forward, and notes in it that it was
@@ -175,7 +197,7 @@ func (o RestoreOptions) clear(files []File) error {
 	if Unfinished(o.To) == nil {
 		return nil
 	}
-	for _, f := range append(slices.Clone(files), File{Name: sqldb.File + "-wal"}, File{Name: keyFile}) {
+	for _, f := range append(slices.Clone(files), File{Name: sqldb.File + "-wal"}, File{Name: keyFile}, File{Name: ErasedFile}) {
 		if err := os.Remove(filepath.Join(o.To, filepath.Base(f.Name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove what an unfinished restore left: %w", err)
 		}

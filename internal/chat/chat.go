@@ -95,6 +95,8 @@ type Chats struct {
 	at    func(string)
 	feeds feeds
 
+	rule chan struct{} // tells that chats are kept for another time
+
 	ctx    context.Context // of all runs
 	cancel context.CancelCauseFunc
 	work   sync.WaitGroup
@@ -102,9 +104,11 @@ type Chats struct {
 	mu     sync.Mutex
 	closed bool
 	live   map[string]*liveRun // by run id
+	erased map[string]bool     // users who were erased since the start: nothing of theirs may be stored any more
 }
 
-// Open marks the runs of an earlier process as interrupted and forgets chats that were deleted long enough ago. at is
+// Open marks the runs of an earlier process as interrupted and forgets chats that were deleted long enough ago, or that the
+// company keeps no longer. at is
 // called at named points, for tests that kill the process there; nil means not at all.
 func Open(ctx context.Context, db *sqldb.DB, m *meter.Meter, log *slog.Logger, at func(string)) (*Chats, error) {
 	if at == nil {
@@ -112,41 +116,18 @@ func Open(ctx context.Context, db *sqldb.DB, m *meter.Meter, log *slog.Logger, a
 	}
 	err := db.Write(ctx, func(tx *sqldb.Tx) error {
 		_, err := tx.Exec(`UPDATE runs SET state = 'interrupted', ended_at = $1 WHERE state = 'running'`, tx.Now.UnixMicro())
-		if err != nil {
-			return err
+		if err == nil {
+			_, err = purge(tx)
 		}
-		return purge(tx)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	c := &Chats{db: db, meter: m, log: log, at: at, live: map[string]*liveRun{}, feeds: feeds{byUser: map[string]map[*Feed]bool{}}}
+	c := &Chats{db: db, meter: m, log: log, at: at, rule: make(chan struct{}, 1), live: map[string]*liveRun{}, erased: map[string]bool{}, feeds: feeds{byUser: map[string]map[*Feed]bool{}}}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.work.Go(c.purgeForever)
 	return c, nil
-}
-
-// undoTime is how long a deleted chat can be restored.
-const undoTime = time.Hour
-
-func purge(tx *sqldb.Tx) error {
-	_, err := tx.Exec(`DELETE FROM chats WHERE deleted_at < $1`, tx.Now.Add(-undoTime).UnixMicro())
-	return err
-}
-
-func (c *Chats) purgeForever() {
-	tick := time.NewTicker(undoTime / 4)
-	defer tick.Stop()
-	for {
-		select {
-		case <-c.ctx.Done():
-			return
-		case <-tick.C:
-			if err := c.db.Write(c.ctx, purge); err != nil {
-				c.log.Error("deleted chats were not purged", "err", err)
-			}
-		}
-	}
 }
 
 // Close breaks off the runs that are still going, keeping what they wrote, and waits until that is stored. No run starts

@@ -115,6 +115,9 @@ func (c *Chats) register(tx *sqldb.Tx, r *liveRun) error {
 	if c.closed {
 		return fault.New(fault.Unavailable, "The server is restarting. Try again in a minute.")
 	}
+	if c.erased[r.userID] {
+		return fault.New(fault.Unauthenticated, "This account was erased.")
+	}
 	c.live[r.run.ID] = r
 	c.work.Add(1)
 	tx.Undo(func() {

@@ -62,6 +62,20 @@ func (u *externalUsers) pseudonym(tx *sqldb.Tx, userID string) (string, error) {
 	return p, nil
 }
 
+// Forget removes as whom a user is known upstream, in the caller's transaction.
+func (m *Meter) Forget(tx *sqldb.Tx, userID string) error {
+	if _, err := tx.Exec(`DELETE FROM external_users WHERE user_id = $1`, userID); err != nil {
+		return err
+	}
+	tx.AfterCommit(func() {
+		m.users.mu.Lock()
+		defer m.users.mu.Unlock()
+		delete(m.users.pseudonyms, userID)
+		delete(m.users.unlearned, userID)
+	})
+	return nil
+}
+
 func (u *externalUsers) needsLesson(userID string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -128,8 +128,12 @@ func (m *matrix) messages() (all []any) {
 
 // try makes the request of one case and compares the status with what the access of the route says.
 func (m *matrix) try(t *testing.T, route server.Route, a actor, o object) {
-	if a.allowed(server.Waiting) && strings.HasSuffix(route.Path, "/signout") {
+	switch {
+	case !a.allowed(server.Waiting):
+	case strings.HasSuffix(route.Path, "/signout"):
 		a.client = a.again()
+	case strings.HasSuffix(route.Path, "/auths/erase"):
+		a.client = m.user(uuid.NewString(), account.Member)
 	}
 	path, body := m.request(route, a, o)
 	got := a.call(route.Method, path, body)
@@ -172,11 +176,17 @@ func (m *matrix) request(route server.Route, a actor, o object) (path string, bo
 	if strings.HasPrefix(route.Path, "/api/v1/users/") && o == own {
 		id = m.target
 	}
+	if route.Method == "DELETE" && route.Path == "/api/v1/users/{id}" && o == own {
+		id = m.user(uuid.NewString(), account.Member).id
+	}
 	if strings.HasPrefix(route.Path, "/api/v1/teams/") && o == own {
 		id = m.team()
 	}
 	if strings.HasPrefix(route.Path, "/api/v1/usage/gaps/") && o == own {
 		id = m.gap(ledger.Restored, "0.5")
+	}
+	if route.Path == "/api/v1/retention/expiring" {
+		return route.Path + "?days=30", nil
 	}
 	path = strings.NewReplacer("{id}", id, "{message_id}", about.reply).Replace(route.Path)
 	if route.Method == "DELETE" && route.Path == "/api/v1/budgets" {
@@ -217,6 +227,10 @@ func (m *matrix) body(route server.Route, a actor, o object, about answer) any {
 		return map[string]any{"email": "b@example.com", "password": password}
 	case "POST /api/v1/auths/password":
 		return map[string]any{"current": password, "new": password}
+	case "POST /api/v1/auths/erase":
+		return map[string]any{"password": password}
+	case "PUT /api/v1/retention":
+		return map[string]any{"days": 3650}
 	case "POST /api/v1/users":
 		return map[string]any{"name": "New", "email": uuid.NewString() + "@example.com", "password": password, "role": "user"}
 	case "PATCH /api/v1/users/{id}":
@@ -294,9 +308,11 @@ func TestWhoMayDoWhat(t *testing.T) {
 		switch {
 		case slices.Contains([]string{"/instance", "/auths/signup", "/auths/signin"}, path):
 			want = server.Public
-		case slices.Contains([]string{"/auths/me", "/auths/signout", "/auths/password"}, path):
+		case slices.Contains([]string{"/auths/me", "/auths/signout", "/auths/password", "/auths/erase"}, path):
 			want = server.Waiting
 		case path == "/data-policy" && route.Method == "PUT", path == "/data-policy/check": // everybody may read it
+			want = server.Admins
+		case path == "/retention" && route.Method == "PUT", path == "/retention/expiring":
 			want = server.Admins
 		case path == "/usage/mine", path == "/budgets/mine":
 			want = server.Users

@@ -45,19 +45,26 @@ func (r *rig) summary() (s summary.Summary, text string) {
 
 // booked waits until OpenRouter has billed at least n calls and every one of them is in the books: titles are made, and
 // broken answers looked up, after the answer.
-func (r *rig) booked(n int) []sim.BillLine {
+func (r *rig) booked(n int) (bill []sim.BillLine) {
+	r.t.Helper()
+	r.until("the books caught up", func() bool {
+		s, _ := r.summary()
+		bill = r.sim.Bill()
+		return len(bill) >= n && s.Ledger.Seq == int64(len(bill)) && len(s.States) == 0
+	})
+	return bill
+}
+
+// until waits for something that happens beside the test.
+func (r *rig) until(what string, done func() bool) {
 	r.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		s, _ := r.summary()
-		if bill := r.sim.Bill(); len(bill) >= n && s.Ledger.Seq == int64(len(bill)) && len(s.States) == 0 {
-			return bill
-		}
+	for late := time.After(time.Minute); !done(); {
 		select {
 		case <-tick.C:
-		case <-r.t.Context().Done():
-			r.t.Fatal("the books never caught up")
+		case <-late:
+			r.t.Fatal("it never happened: " + what)
 		}
 	}
 }

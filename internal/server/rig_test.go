@@ -126,7 +126,7 @@ func (r *rig) wire(set settings) *server.Server {
 	r.accounts = account.New(db, account.Options{SignUp: policy, SetupToken: set.setupToken})
 	r.desk = account.New(db, account.Options{SignUp: account.NeedApproval})
 	s, err := server.New(server.Options{DB: db, Accounts: r.accounts, Ledger: r.books, Meter: calls, Chats: chats, Log: log,
-		UI: fstest.MapFS{"index.html": {Data: []byte("<!doctype html></head>")}}, Name: "Karpacz", Site: server.Site{Version: "test", DataDir: dir}, ProviderTokenFile: set.providerToken, Locale: "en", Trusted: set.trusted})
+		UI: fstest.MapFS{"index.html": {Data: []byte("<!doctype html></head>")}}, Name: "Karpacz", Site: server.Site{Version: "test", DataDir: dir}, ProviderTokenFile: set.providerToken, ErasedLists: []string{dir + "/erased.txt"}, Locale: "en", Trusted: set.trusted})
 	check(err)
 	return s
 }

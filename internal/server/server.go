@@ -53,6 +53,8 @@ type Options struct {
 	Now func() time.Time // the wall clock; nil means time.Now
 	// ProviderTokenFile holds what the provider's tool must present for the summary; "" serves none.
 	ProviderTokenFile string
+	// ErasedLists are Eraser.Lists.
+	ErasedLists []string
 
 	SlowestReader time.Duration // how long a reader of events may take to accept one; 0 means webapp.SlowestReader
 }
@@ -105,11 +107,13 @@ func New(o Options) (*Server, error) {
 	s.instanceRoutes(api)
 	s.authRoutes(api)
 	s.userRoutes(api)
+	s.eraseRoutes(api)
 	s.teamRoutes(api)
 	s.connectionRoutes(api)
 	s.policyRoutes(api)
 	s.chatRoutes(api)
 	s.streamRoutes(api)
+	s.retentionRoutes(api)
 	s.usageRoutes(api)
 	s.accuracyRoutes(api)
 	s.budgetRoutes(api)
