@@ -106,6 +106,27 @@ test('who reads further up is left there while an answer grows and when it ends'
   await expect(chat.answer.charge).toBeInViewport()
 })
 
+test('of a long answer only what is near the window is in the page, and its height stays', async ({ chat, page }) => {
+  const section = (n: number) => `## Part ${n}\n\nIt is $x_${n}^2 + \\frac{${n}}{7}$.\n\n\`\`\`go\nfunc f${n}() { return }\n\`\`\`\n\n`
+  const whole = Array.from({ length: 60 }, (_, i) => section(i + 1)).join('')
+  await chat.send(ask('Everything', { answer: whole }))
+  const part = (n: number) => page.getByRole('heading', { name: `Part ${n}`, exact: true })
+  await expect(part(60)).toBeInViewport()
+  await expect(part(1)).toHaveCount(0)
+  const thread = page.getByRole('region', { name: 'Messages' })
+  const height = () => thread.evaluate((el) => el.scrollHeight)
+  const before = await height()
+  expect((await look(page)).elements).toBeLessThanOrEqual(3_000)
+  await thread.press('Home')
+  await part(1).scrollIntoViewIfNeeded() // below the long question
+  await expect(part(1)).toBeInViewport()
+  await expect(part(60)).toHaveCount(0)
+  await expect(page.locator('.katex').first()).toBeInViewport()
+  await thread.press('End')
+  await expect(part(60)).toBeInViewport()
+  expect(Math.abs((await height()) - before), 'no block is higher or lower than before').toBeLessThanOrEqual(2)
+})
+
 test('another version of a message is shown where the first one was', async ({ chat, page }) => {
   for (const [question, tokens] of [
     ['First', 500],

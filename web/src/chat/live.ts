@@ -3,7 +3,7 @@ import { useSyncExternalStore } from 'react'
 import type { LiveText } from '../api/run-events'
 
 /** At most one repaint of the text in this many milliseconds: faster than that nobody reads. */
-const flushEvery = 80
+const flushEvery = 100
 
 interface Entry {
   shown: LiveText
