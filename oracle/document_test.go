@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -19,17 +20,26 @@ import (
 	"github.com/pb33f/libopenapi/orderedmap"
 )
 
-//go:embed openrouter.overlay.yaml
+//go:embed openrouter.overlay.yaml hetzner.overlay.yaml
 var overlayFile embed.FS
 
-// document is OpenRouter's OpenAPI document as it is today: the published one with our overlay.
+// document is the OpenAPI document of a service as it is today: the published one with our overlay.
 type document struct {
+	of        string              // whose it is
+	host      string              // where it says that the service is
 	mu        sync.Mutex          // the validator caches
 	validator validator.Validator // refuses fields that the document does not know
 }
 
-func parseDocument(text []byte) (*document, error) {
-	overlay, err := overlayFile.ReadFile("openrouter.overlay.yaml")
+func parseOpenRouter(text []byte) (*document, error) {
+	return parseDocument("OpenRouter", "openrouter.ai", text, "openrouter.overlay.yaml", simulated(), "$.headers.**", "$.body.error.metadata.**", "$.body.metadata.**",
+		"$.body.tools[*].function.parameters.**", "$.body.response_format.json_schema.schema.**")
+}
+
+// parseDocument reads a document, of which only the given paths are kept. Places that begin with one of free take fields that
+// the document does not know.
+func parseDocument(of, host string, text []byte, overlayName string, paths []string, free ...string) (*document, error) {
+	overlay, err := overlayFile.ReadFile(overlayName)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +57,7 @@ func parseDocument(text []byte) (*document, error) {
 	// Preparing the schemas of what is never called would take most of the time.
 	all := model.Model.Paths.PathItems
 	model.Model.Paths.PathItems = orderedmap.New[string, *v3.PathItem]()
-	for _, path := range simulated() {
+	for _, path := range paths {
 		item, found := all.Get(path)
 		if !found {
 			return nil, fmt.Errorf("the document has no %s", path)
@@ -56,9 +66,8 @@ func parseDocument(text []byte) (*document, error) {
 	}
 	// Keys are the simulator's matter: requests without one and their 401 are part of what is checked.
 	anyone := config.WithoutSecurityValidation()
-	return &document{
-		validator: validator.NewValidatorFromV3Model(&model.Model, anyone, config.WithStrictMode(), config.WithStrictIgnorePaths(
-			"$.headers.**", "$.body.error.metadata.**", "$.body.metadata.**", "$.body.tools[*].function.parameters.**", "$.body.response_format.json_schema.schema.**"))}, nil
+	return &document{of: of, host: host,
+		validator: validator.NewValidatorFromV3Model(&model.Model, anyone, config.WithStrictMode(), config.WithStrictIgnorePaths(free...))}, nil
 }
 
 // onePath is where the overlay has the schema of one event of a streamed chat completion.
@@ -76,8 +85,8 @@ func (d *document) check(e *exchange) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	req := e.request.Clone(e.request.Context())
-	req.URL.Scheme, req.URL.Host = "https", "openrouter.ai"
-	if e.status < 400 {
+	req.URL.Scheme, req.URL.Host = "https", d.host
+	if e.status < 400 && !e.repliesOnly {
 		req.Body = io.NopCloser(bytes.NewReader(e.sent))
 		if ok, problems := d.validator.ValidateHttpRequest(req); !ok {
 			return fmt.Errorf("the request: %w", explain(problems))
@@ -143,12 +152,16 @@ func explain(problems []*failures.ValidationError) error {
 
 // tally counts what was checked.
 type tally struct {
+	of      string          // whose document
 	rows    map[string]*row // by operation and status
 	refused int             // wrong on purpose, and refused as they must be
 	cut     int             // replies that were cut off
 }
 
 type row struct{ replies, chunks int }
+
+// numbers are the ids in a path, which are one operation.
+var numbers = regexp.MustCompile(`/\d+(/|$)`)
 
 func (c *tally) add(e *exchange) {
 	if c.rows == nil {
@@ -168,7 +181,8 @@ func (c *tally) add(e *exchange) {
 			path = prefix + "…" + map[bool]string{true: "/endpoints"}[strings.HasSuffix(rest, "/endpoints")]
 		}
 	}
-	name := fmt.Sprintf("%-6s %-28s %d", e.request.Method, strings.TrimPrefix(path, "/api/v1"), e.status)
+	path = numbers.ReplaceAllString(strings.TrimPrefix(strings.TrimPrefix(path, "/api"), "/v1"), "/…$1")
+	name := fmt.Sprintf("%-6s %-28s %d", e.request.Method, path, e.status)
 	if c.rows[name] == nil {
 		c.rows[name] = &row{}
 	}
@@ -191,9 +205,9 @@ func (c *tally) print(corrupted int) {
 		sum.chunks += r.chunks
 	}
 	slices.Sort(names)
-	fmt.Printf("\nOpenRouter's OpenAPI document with our overlay: %d replies and %d chunks checked; %d replies that the simulator gives wrong on\n"+
+	fmt.Printf("\n%s's OpenAPI document with our overlay: %d replies and %d chunks checked; %d replies that the simulator gives wrong on\n"+
 		"purpose and %d that were corrupted here were refused; %d were cut off and checked as far as they came\n",
-		sum.replies, sum.chunks, c.refused, corrupted, c.cut)
+		c.of, sum.replies, sum.chunks, c.refused, corrupted, c.cut)
 	for _, name := range names {
 		fmt.Printf("  %-42s %4d replies", name, c.rows[name].replies)
 		if chunks := c.rows[name].chunks; chunks > 0 {

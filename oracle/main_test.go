@@ -1,5 +1,5 @@
-// Package oracle asks others whether the simulator is right: OpenRouter's own SDK, OpenAI's clients, and OpenRouter's own
-// OpenAPI document. The OpenAI clients also ask the workspace's gateway, as an employee's tools do, and its ledger is held
+// Package oracle asks others whether the simulators are right: OpenRouter's own SDK, OpenAI's clients, and OpenRouter's own
+// OpenAPI document; the hcloud command as Debian has it, and Hetzner's own document. The OpenAI clients also ask the workspace's gateway, as an employee's tools do, and its ledger is held
 // against what they were told and against the simulator's bill. Everything runs as processes, seen from outside only.
 //
 // It is a module of its own so that what it needs never becomes a dependency of the program. It holds tests alone.
@@ -20,15 +20,19 @@ import (
 
 // programs are the binaries under test and what was learned about them.
 type programs struct {
-	mai, sim string
-	document *document // nil without OpenRouter's document
-	skipped  []string  // what could not be asked, and why
+	mai, sim, hetznerSim string
+	document             *document // nil without OpenRouter's document
+	hetzner              *document // nil without Hetzner's
+	skipped              []string  // what could not be asked, and why
 
 	mu        sync.Mutex
 	clients   []asked
 	audited   []string // what the books of a workspace showed
 	checked   tally
 	corrupted int // replies that were corrupted, and refused
+
+	hetznerChecked   tally
+	hetznerCorrupted int
 }
 
 // asked is what one client called on one server.
@@ -42,8 +46,9 @@ var under programs
 
 func TestMain(m *testing.M) {
 	spec := flag.String("spec", "../../shared/specs/openrouter.openapi.2026-08-22.yaml", "OpenRouter's OpenAPI document; without it the schema is not checked")
+	hetzner := flag.String("hetzner-spec", "../../shared/specs/hetzner.cloud.spec.2026-06-14.json", "Hetzner's OpenAPI document; without it the schema is not checked")
 	flag.Parse()
-	code, err := run(m, *spec)
+	code, err := run(m, *spec, *hetzner)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "oracle:", err)
 		os.Exit(1)
@@ -51,33 +56,43 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func run(m *testing.M, spec string) (code int, err error) {
+func run(m *testing.M, spec, hetznerSpec string) (code int, err error) {
 	dir, err := os.MkdirTemp("", "mai-oracle-")
 	if err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	under.mai, under.sim = filepath.Join(dir, "mai"), filepath.Join(dir, "openrouter-sim")
-	for path, pkg := range map[string]string{under.mai: "./cmd/mai", under.sim: "./cmd/openrouter-sim"} {
+	under.mai, under.sim, under.hetznerSim = filepath.Join(dir, "mai"), filepath.Join(dir, "openrouter-sim"), filepath.Join(dir, "hetzner-sim")
+	for path, pkg := range map[string]string{under.mai: "./cmd/mai", under.sim: "./cmd/openrouter-sim", under.hetznerSim: "./cmd/hetzner-sim"} {
 		build := exec.Command("go", "build", "-C", "..", "-o", path, pkg)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			return 1, fmt.Errorf("build %s: %w: %s", pkg, err, out)
 		}
 	}
-	switch text, err := os.ReadFile(spec); {
-	case errors.Is(err, os.ErrNotExist):
-		under.skipped = append(under.skipped, "schema check: OpenRouter's document is not at "+spec)
-	case err != nil:
+	if under.document, err = under.read(spec, "OpenRouter", parseOpenRouter); err != nil {
 		return 1, err
-	default:
-		if under.document, err = parseDocument(text); err != nil {
-			return 1, err
-		}
 	}
+	if under.hetzner, err = under.read(hetznerSpec, "Hetzner", parseHetzner); err != nil {
+		return 1, err
+	}
+	under.checked.of, under.hetznerChecked.of = "OpenRouter", "Hetzner"
 	code = m.Run()
 	under.print()
 	return code, nil
+}
+
+// read reads a document, and notes that it is skipped when it is not there.
+func (p *programs) read(path, of string, parse func([]byte) (*document, error)) (*document, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		p.skipped = append(p.skipped, "schema check: "+of+"'s document is not at "+path)
+		return nil, nil //nolint:nilnil // without a document nothing is held against it
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parse(text)
 }
 
 // print shows what was called and what was skipped, whether or not the tests are verbose.
@@ -90,6 +105,7 @@ func (p *programs) print() {
 		fmt.Println(books)
 	}
 	p.checked.print(p.corrupted)
+	p.hetznerChecked.print(p.hetznerCorrupted)
 	for _, what := range p.skipped {
 		fmt.Printf("\n*** SKIPPED: %s\n", what)
 	}

@@ -26,6 +26,8 @@ type exchange struct {
 	header  http.Header
 	reply   []byte
 	whole   bool // the reply came to its end
+	// repliesOnly leaves the request unchecked.
+	repliesOnly bool
 }
 
 // exchangeKey is where the context of a request keeps its exchange.
@@ -33,16 +35,20 @@ type exchangeKey struct{}
 
 // witness stands between clients and simulator and keeps every exchange.
 type witness struct {
-	t       *testing.T
-	server  *httptest.Server
-	running sync.WaitGroup
+	t     *testing.T
+	by    *document // against which all is held; nil without one
+	count *tally
+	// repliesOnly is for clients who ask in ways that their own document does not know, and are answered.
+	repliesOnly bool
+	server      *httptest.Server
+	running     sync.WaitGroup
 
 	mu   sync.Mutex
 	seen []*exchange
 }
 
-func newWitness(t *testing.T, target *url.URL) *witness {
-	w := &witness{t: t}
+func newWitness(t *testing.T, target *url.URL, by *document, count *tally) *witness {
+	w := &witness{t: t, by: by, count: count}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
@@ -84,12 +90,13 @@ func (w *witness) keep(resp *http.Response) error {
 func (w *witness) check() {
 	w.server.Close()
 	w.running.Wait()
-	if under.document == nil {
+	if w.by == nil {
 		return
 	}
 	for _, e := range w.seen {
-		problem := under.document.check(e)
-		under.checked.add(e)
+		e.repliesOnly = w.repliesOnly
+		problem := w.by.check(e)
+		w.count.add(e)
 		switch {
 		case problem != nil && e.aside == "":
 			w.t.Errorf("%s %s %s\n-> %d %s\n%v", e.request.Method, e.request.URL.Path, short(e.sent), e.status, short(e.reply), problem)

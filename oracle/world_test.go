@@ -63,7 +63,7 @@ func simulate(t *testing.T, past ...string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.witness = newWitness(t, target)
+	w.witness = newWitness(t, target, under.document, &under.checked)
 	w.api = w.witness.server.URL + "/api/v1"
 	return w
 }

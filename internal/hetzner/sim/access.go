@@ -114,7 +114,7 @@ func checkRules(rules []rule) *reply {
 				return refused(network + " is not a network")
 			}
 		}
-		r.Sources, r.Destinations = slices.Concat([]string{}, r.Sources), slices.Concat([]string{}, r.Destinations)
+		r.Sources, r.Destinations = append([]string{}, r.Sources...), append([]string{}, r.Destinations...)
 	}
 	return nil
 }

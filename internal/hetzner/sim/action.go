@@ -129,7 +129,10 @@ func (s *Server) actionRoutes(api func(string, func(*request) reply)) {
 		if len(ids) == 0 {
 			return refuse(http.StatusGone, "deprecated_api_endpoint", "listing all actions is not available any more, give the ids")
 		}
-		return s.listActions(r, func(a *action) bool { return slices.Contains(ids, strconv.FormatInt(a.id, 10)) })
+		out := s.listActions(r, func(a *action) bool { return slices.Contains(ids, strconv.FormatInt(a.id, 10)) })
+		delete(out.body, "meta") // this list alone has no pages
+		out.link = ""
+		return out
 	})
 	api("GET /actions/{action}", one)
 	for path, kind := range map[string]string{"servers": "server", "firewalls": "firewall", "zones": "zone"} {
