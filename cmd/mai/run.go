@@ -129,6 +129,7 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	return listen(ctx, config, log, handler, func(ctx context.Context) {
 		calls.Drain(ctx)
 		chats.Close() // also tells the readers of answers that they have ended
+		books.EndWatches()
 	}, h.started)
 }
 

@@ -217,7 +217,7 @@ func (s *stepped) sums(ctx context.Context) error {
 				Charge money.Amount `json:"charge"`
 			} `json:"total"`
 		}
-		err := s.client.call(ctx, http.MethodGet, "/api/v1/usage/summary?month="+month, nil, &summary)
+		err := s.client.call(ctx, http.MethodGet, "/api/v1/usage/report?month="+month, nil, &summary)
 		if err != nil || summary.Total.Charge != want {
 			s.rows.found.add(inBooks, "%s adds up to %s, the page shows %s, %v", month, want, summary.Total.Charge, err)
 		}

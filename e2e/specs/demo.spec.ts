@@ -54,18 +54,20 @@ test('an admin sees a company at work: chats, people in teams, usage that adds u
   await expect(page.getByRole('row', { name: /Tomasz Wójcik/ })).toContainText('Sales')
   await expect(page.getByRole('button', { name: 'Approve' })).toBeVisible()
 
-  await visit(page, '/settings/usage')
-  // On the first of a month there may be nothing yet.
-  const before = page.waitForResponse(/\/usage\/summary/)
-  await page.getByRole('button', { name: 'Previous month' }).click()
-  await before
-  await expect(page.locator('.stale')).toHaveCount(0)
-  await expect(section(page, 'By team').getByRole('row')).toHaveCount(5)
-  const charges = async (heading: string) =>
-    (await section(page, heading).locator('tbody tr td:nth-child(4)').allTextContents()).map(shown)
-  for (const heading of ['By user', 'By team', 'By model']) {
-    const parts = await charges(heading)
-    const total = shown(await section(page, heading).locator('tfoot td:nth-child(4)').textContent())
+  // Of the month before: on the first of a month there may be nothing yet.
+  await visit(page, '/settings/usage?tab=teams')
+  await page.getByLabel('Period').selectOption({ index: 5 })
+  await expect(page).toHaveURL(/month=/)
+  for (const [tab, heading] of [
+    ['By user', 'By user'],
+    ['By team', 'By team'],
+    ['By model', 'By model'],
+  ] as const) {
+    await page.getByRole('link', { name: tab, exact: true }).click()
+    await expect(page.locator('.stale')).toHaveCount(0)
+    const table = section(page, heading)
+    const total = shown(await table.locator('tfoot td:nth-child(8)').textContent())
+    const parts = (await table.locator('tbody tr td:nth-child(8)').allTextContents()).map(shown)
     expect(total).toBeGreaterThan(100_000)
     expect(Math.abs(parts.reduce((sum, part) => sum + part, 0) - total)).toBeLessThanOrEqual(50 * (parts.length + 1))
   }
@@ -81,8 +83,8 @@ test('an employee sees their own chats and usage, and gets an answer', async ({ 
   await expect(page.getByText('Dwie oferty na kurtki zimowe')).toHaveCount(0)
   await chat.send('Jak podziękować klientowi za zamówienie?')
   await expect(chat.answer.charge).toBeVisible({ timeout: 15_000 })
-  await page.goto('/settings/usage')
-  await expect(section(page, 'Last requests').getByRole('row').nth(1)).toBeVisible()
+  await page.goto('/settings/usage?tab=activity')
+  await expect(page.getByRole('region', { name: 'Requests' }).getByRole('row').nth(1)).toBeVisible()
   await expect(page.getByText('By user')).toHaveCount(0)
   await expect(page.getByText('Marek Zieliński')).toHaveCount(0)
   await page.goto('/settings/users')

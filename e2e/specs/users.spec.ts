@@ -242,7 +242,7 @@ test("teams are made, filled, and counted in usage", async ({
 	await openChat(page);
 	await chat.send(ask("Count for me", { tokens: 3 }));
 	await expect(chat.answer.charge).toBeVisible();
-	await page.goto("/settings/usage");
+	await page.goto("/settings/usage?tab=teams");
 	const byTeam = page
 		.locator("section")
 		.filter({ has: page.getByRole("heading", { name: "By team" }) });

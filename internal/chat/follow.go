@@ -2,7 +2,11 @@ package chat
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"time"
+
+	"mai/internal/sqldb"
 )
 
 // restTime is between two events for a reader. An eye does not see the difference, but a browser pays for every event:
@@ -94,4 +98,28 @@ func (c *Chats) sendDone(ctx context.Context, userID, runID string, send func(Ev
 func (c *Chats) Find(ctx context.Context, userID, runID string) error {
 	_, err := c.ended(ctx, userID, runID)
 	return err
+}
+
+// OfIntents says in which of a user's chats the answers are that intents paid for. Others' and deleted ones are left out.
+func (c *Chats) OfIntents(ctx context.Context, userID string, intents []string) (map[string]string, error) {
+	chats := map[string]string{}
+	if len(intents) == 0 {
+		return chats, nil
+	}
+	args, marks := []any{userID}, make([]string, len(intents))
+	for i, id := range intents {
+		args = append(args, id)
+		marks[i] = "$" + strconv.Itoa(i+2)
+	}
+	err := c.db.Read(ctx, func(tx *sqldb.Tx) error {
+		return tx.Each(`SELECT r.intent_id, r.chat_id FROM runs r JOIN chats c ON c.id = r.chat_id
+			WHERE c.user_id = $1 AND c.deleted_at IS NULL AND r.intent_id IN (`+strings.Join(marks, ", ")+`)`, args,
+			func(scan func(...any) error) error {
+				var intent, chat string
+				err := scan(&intent, &chat)
+				chats[intent] = chat
+				return err
+			})
+	})
+	return chats, err
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,4 +80,14 @@ func (l *Ledger) Known(ctx context.Context) (k Known, err error) {
 		*values = slices.Compact(*values)
 	}
 	return k, err
+}
+
+// ByIDs returns the calls with the given ids, the newest first and each once. Unknown ones are left out.
+func (l *Ledger) ByIDs(ctx context.Context, ids []string) (list []Intent, err error) {
+	err = l.db.Read(ctx, func(tx *sqldb.Tx) error {
+		found, err := ByID(tx, ids)
+		list = slices.SortedFunc(maps.Values(found), func(a, b Intent) int { return strings.Compare(b.ID, a.ID) })
+		return err
+	})
+	return list, err
 }

@@ -61,13 +61,16 @@ type Ledger struct {
 	log    *slog.Logger
 	books  *books
 	series seriesList
+
+	watches watches
 }
 
 // Open checks the chain from its last checkpoint, mends the roll-ups if they differ from what they cache, and ends what an
 // earlier process left open: an intent whose generation id is stored becomes pending, any other that was sent
 // becomes unknown. It refuses books whose chain is broken.
 func Open(ctx context.Context, db *sqldb.DB, log *slog.Logger) (*Ledger, error) {
-	l := &Ledger{db: db, owner: uuid.NewString(), log: log, series: seriesList{byID: map[int64]series{}}}
+	l := &Ledger{db: db, owner: uuid.NewString(), log: log, series: seriesList{byID: map[int64]series{}},
+		watches: watches{open: map[*Watch]bool{}}}
 	err := db.Write(ctx, func(tx *sqldb.Tx) (err error) {
 		l.books, err = loadBooks(tx)
 		return err
@@ -142,6 +145,7 @@ func (l *Ledger) Reserve(tx *sqldb.Tx, c Call) error {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'sent', $9, $10, $11, $12, $13, $14)`,
 		c.ID, c.Kind, c.UserID, c.TeamID, c.APIKeyID, c.Model, c.KeyHash, int64(c.Markup),
 		int64(c.AtMostCost), int64(hold), c.MaxTokens, l.owner, Period(tx.Now), tx.Now.UnixMicro())
+	l.changed(tx, c.UserID, c.ID)
 	return err
 }
 
@@ -236,6 +240,7 @@ func (l *Ledger) Settle(tx *sqldb.Tx, intentID string, s Settlement) (money.Amou
 		verified = CASE WHEN $12 = 'generation' THEN 'confirmed' ELSE '' END, verified_at = CASE WHEN $12 = 'generation' THEN $3 END WHERE id = $1`,
 		intentID, s.GenerationID, tx.Now.UnixMicro(), u.ServedModel, u.FinishReason, u.Prompt, u.Completion, u.Reasoning, u.Cached,
 		max(s.Latency, 0).Microseconds(), max(s.FirstToken, 0).Microseconds(), s.Source)
+	l.changed(tx, in.userID, intentID)
 	return charge, err
 }
 
@@ -261,6 +266,7 @@ func (l *Ledger) Release(tx *sqldb.Tx, intentID string, to State, reason string)
 	}
 	_, err = tx.Exec(`UPDATE intents SET state = $2, reason = $3, ended_at = coalesce(ended_at, $4), next_look_at = NULL WHERE id = $1`,
 		intentID, string(to), reason, tx.Now.UnixMicro())
+	l.changed(tx, in.userID, intentID)
 	return err
 }
 

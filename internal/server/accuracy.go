@@ -13,6 +13,10 @@ import (
 	"mai/internal/sqldb"
 )
 
+type monthInput struct {
+	Month string `query:"month" doc:"UTC month such as 2026-11; empty: this month"`
+}
+
 type stateSum struct {
 	State  ledger.State `json:"state"`
 	Count  int64        `json:"count"`

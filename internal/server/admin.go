@@ -93,15 +93,15 @@ func (s *Server) listUsers(ctx context.Context, _ caller, _ *struct{}) (*body[it
 	}
 	now := s.Now().UTC()
 	month := ledger.Filter{From: time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC), To: ledger.PeriodEnd(now)}
-	totals, err := s.totals(ctx, month, ledger.ByUser)
-	if err != nil {
-		return nil, err
+	rows, err := s.Ledger.Usage(ctx, month, time.UTC, ledger.ByUser)
+	byUser := make(map[string]ledger.Sums, len(rows))
+	for _, r := range rows {
+		byUser[r.UserID] = r.Sums
 	}
-	byUser, err := sumBy(totals, func(t ledger.Row) string { return t.UserID })
 	list := make([]userReply, len(users))
 	for i, u := range users {
 		list[i] = newUserReply(u)
-		list[i].ChargeMonth, list[i].RequestsMonth = byUser[u.ID].Charge, byUser[u.ID].Requests
+		list[i].ChargeMonth, list[i].RequestsMonth = byUser[u.ID].Charge, byUser[u.ID].Requests()
 	}
 	return reply(items[userReply]{Items: list}, err)
 }

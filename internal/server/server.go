@@ -144,7 +144,7 @@ func begins(path string) []string {
 		first = append(first, "/api/v1/chats/"+id)
 	}
 	if path == "/settings/usage" {
-		first = append(first, "/api/v1/usage/summary?month="+time.Now().UTC().Format("2006-01"), "/api/v1/usage/accuracy")
+		first = append(first, "/api/v1/usage/now", "/api/v1/usage/report?by=model")
 	}
 	return first
 }

@@ -90,8 +90,12 @@ func (s *Server) writeEvents(ctx context.Context, id account.Identity, out *weba
 		case <-beat.C:
 			err = out.Heartbeat()
 		case <-id.Changed():
+			role := id.Role
 			if id, err = s.Accounts.Recheck(ctx, id); err == nil {
 				err = id.Require(account.Member)
+			}
+			if err == nil && id.Role != role {
+				return nil // whoever comes back sees what the new role may see
 			}
 		}
 	}

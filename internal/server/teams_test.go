@@ -25,8 +25,7 @@ func TestSpendingByTeam(t *testing.T) {
 	admin.must(204, "DELETE", fmt.Sprintf("/api/v1/teams/%v", sales), nil)
 
 	counts := map[any]any{}
-	for _, row := range admin.must(200, "GET", "/api/v1/usage/summary", nil)["by_team"].([]any) {
-		row := row.(map[string]any)
+	for _, row := range rows(admin.must(200, "GET", "/api/v1/usage/report?by=team", nil), "rows") {
 		counts[row["name"]] = fmt.Sprint(row["requests"])
 	}
 	if len(counts) != 2 || counts["Sales"] != "3" || counts["Everyone"] != "1" {

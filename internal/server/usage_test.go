@@ -2,9 +2,7 @@ package server_test
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -163,128 +161,6 @@ func amount(t *testing.T, v any) money.Amount {
 	return a
 }
 
-// TestSums holds all sums of the usage page against each other and against the ledger.
-func TestSums(t *testing.T) {
-	t.Parallel()
-	r := start(t, settings{})
-	admin, _ := spend(t, r)
-	admin.ask(brief)
-	admin.ended(38) // the answer and, some time later, the title
-	summary := admin.must(200, "GET", "/api/v1/usage/summary", nil)
-	total := summary["total"].(map[string]any)
-	for _, group := range []string{"days", "by_user", "by_team", "by_model"} {
-		sum, requests := money.Amount(0), int64(0)
-		for _, row := range summary[group].([]any) {
-			n, err := row.(map[string]any)["requests"].(json.Number).Int64()
-			if err != nil {
-				t.Fatal(err)
-			}
-			sum, requests = sum+amount(t, row.(map[string]any)["charge"]), requests+n
-		}
-		if sum.String() != total["charge"] || fmt.Sprint(requests) != fmt.Sprint(total["requests"]) {
-			t.Errorf("Σ %s is %s in %d requests, the total %v in %v", group, sum, requests, total["charge"], total["requests"])
-		}
-	}
-	if fmt.Sprint(summary["today"]) != fmt.Sprint(total) || len(summary["days"].([]any)) != time.Now().UTC().Day() {
-		t.Errorf("today %v, total %v, %d days", summary["today"], total, len(summary["days"].([]any)))
-	}
-	charged, byState := money.Amount(0), map[any]money.Amount{}
-	for _, item := range admin.ledger(1000) {
-		if item["charge"] != nil {
-			charged += amount(t, item["charge"])
-		}
-	}
-	var states []string
-	counts := map[string]string{}
-	for _, row := range admin.must(200, "GET", "/api/v1/usage/accuracy", nil)["states"].([]any) {
-		state := row.(map[string]any)
-		states = append(states, state["state"].(string))
-		counts[state["state"].(string)] = fmt.Sprint(state["count"])
-		byState[state["state"]] = amount(t, state["at_most"])
-		charged -= amount(t, state["charge"])
-	}
-	if charged != 0 {
-		t.Errorf("accuracy and ledger differ by %s", charged)
-	}
-	want := []string{"created", "sent", "headers", "streaming", "settled", "free", "pending", "unknown"}
-	if !slices.Equal(states, want) {
-		t.Errorf("states %v", states)
-	}
-	if counts["free"] != "6" || counts["pending"] != "6" || counts["unknown"] != "6" || byState["pending"] == 0 || byState["settled"] != 0 {
-		t.Errorf("%v, at most %v", counts, byState)
-	}
-	budget := admin.must(200, "GET", "/api/v1/budget", nil)
-	if budget["spent"] != total["charge"] || budget["held"] != byState["pending"].String() || !maps.Equal(budget, summary["budget"].(map[string]any)) {
-		t.Errorf("%v", budget)
-	}
-	recent := summary["recent"].([]any)
-	for _, row := range recent {
-		if name, _ := row.(map[string]any)["user_name"].(string); name == "" {
-			t.Errorf("nobody's call: %v", row)
-		}
-	}
-	perUser := money.Amount(0)
-	for _, row := range admin.must(200, "GET", "/api/v1/users", nil)["items"].([]any) {
-		perUser += amount(t, row.(map[string]any)["charge_month"])
-	}
-	if perUser.String() != total["charge"] {
-		t.Errorf("the list of users adds up to %s", perUser)
-	}
-}
-
-// TestNamesOfFreeCalls has somebody whose only call cost nothing: they are in no sum, and still have a name.
-func TestNamesOfFreeCalls(t *testing.T) {
-	t.Parallel()
-	r := start(t, settings{})
-	admin := r.admin()
-	r.user("b", account.Member).complete(model, `{"fault":"status:400"}`)
-	summary := admin.must(200, "GET", "/api/v1/usage/summary", nil)
-	if row := summary["recent"].([]any)[0].(map[string]any); row["user_name"] != "b" || row["state"] != "free" || row["kind"] != "api" {
-		t.Errorf("%v", row)
-	}
-}
-
-// TestOwnUsage tells everybody their part of the company's month: sums, models and calls of theirs, and nothing of others.
-func TestOwnUsage(t *testing.T) {
-	t.Parallel()
-	r := start(t, settings{})
-	admin, people := spend(t, r)
-	people[2] = people[2].again() // an API key is not for the workspace
-	company := admin.must(200, "GET", "/api/v1/usage/summary", nil)
-	charged := map[any]any{}
-	for _, row := range company["by_user"].([]any) {
-		charged[row.(map[string]any)["user_id"]] = row.(map[string]any)["charge"]
-	}
-	for _, who := range people {
-		own := who.must(200, "GET", "/api/v1/usage/mine", nil)
-		total := own["total"].(map[string]any)["charge"]
-		if total == "0" || total != charged[who.id] {
-			t.Errorf("%s is told %v, the admin %v", who.email, total, charged[who.id])
-		}
-		sum := money.Amount(0)
-		for _, row := range own["by_model"].([]any) {
-			sum += amount(t, row.(map[string]any)["charge"])
-		}
-		if sum.String() != total {
-			t.Errorf("Σ by_model is %s, the total %v", sum, total)
-		}
-		if recent := own["recent"].([]any); len(recent) != 12 {
-			t.Errorf("%d calls of %s", len(recent), who.email)
-		} else {
-			for _, row := range recent {
-				if row.(map[string]any)["user_id"] != who.id {
-					t.Errorf("%s is told of %v", who.email, row)
-				}
-			}
-		}
-		for _, company := range []string{"budget", "by_user", "by_team"} {
-			if _, told := own[company]; told {
-				t.Errorf("%s is told the company's %s", who.email, company)
-			}
-		}
-	}
-}
-
 // TestNoCost looks through everything that anybody of the client is told, for what OpenRouter took.
 func TestNoCost(t *testing.T) {
 	t.Parallel()
@@ -294,7 +170,8 @@ func TestNoCost(t *testing.T) {
 	a := admin.ask(strings.Repeat("A question that fills the title. ", 3) + directive)
 	stream := admin.finish(a.run)
 	for _, path := range []string{"/api/v1/chats", "/api/v1/chats/" + a.chat, "/api/v1/models", "/v1/models", "/api/v1/users", "/api/v1/budget",
-		"/api/v1/usage/summary", "/api/v1/usage/mine", "/api/v1/usage/ledger", "/api/v1/usage/ledger?format=csv", "/api/v1/usage/accuracy", "/api/v1/connection"} {
+		"/api/v1/usage/now", "/api/v1/usage/report?by=user", "/api/v1/usage/report?by=key", "/api/v1/usage/calls", "/api/v1/usage/choices",
+		"/api/v1/usage/ledger", "/api/v1/usage/ledger?format=csv", "/api/v1/usage/accuracy", "/api/v1/connection"} {
 		if got := admin.call("GET", path, nil); got.status != http.StatusOK {
 			t.Errorf("%s: %d", path, got.status)
 		}

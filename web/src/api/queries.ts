@@ -13,11 +13,14 @@ import type {
   Me,
   Message,
   Model,
-  MonthUsage,
   Page,
   Provider,
   Team,
-  UsageSummary,
+  UsageBy,
+  UsageCalls,
+  UsageChoices,
+  UsageNow,
+  UsageReport,
   User,
 } from './types'
 
@@ -140,28 +143,40 @@ export const budgetQuery = queryOptions({
   queryFn: () => get<Budget>('/budget'),
 })
 
-/** The UTC month of now, as `2026-11`: books are kept in UTC. */
-export const thisMonth = () => new Date().toISOString().slice(0, 7)
-
-export const usageQuery = (month: string) =>
+/** What the cards of usage tell, of the calls that a filter is about. */
+export const usageNowQuery = (filter: string) =>
   queryOptions({
-    queryKey: ['usage', month],
-    queryFn: () => get<UsageSummary>(`/usage/summary?month=${month}`),
-    refetchInterval: 30_000,
+    queryKey: ['usage', 'now', filter],
+    queryFn: () => get<UsageNow>(`/usage/now${filter && `?${filter}`}`),
     placeholderData: (previous) => previous,
   })
 
-/** What the person who is signed in used themselves. */
-export const ownUsageQuery = (month: string) =>
+/** A period by one thing and by day. */
+export const usageReportQuery = (filter: string, by: UsageBy) =>
   queryOptions({
-    queryKey: ['usage', 'mine', month],
-    queryFn: () => get<MonthUsage>(`/usage/mine?month=${month}`),
-    refetchInterval: 30_000,
+    queryKey: ['usage', 'report', by, filter],
+    queryFn: () => get<UsageReport>(`/usage/report?by=${by}${filter && `&${filter}`}`),
     placeholderData: (previous) => previous,
   })
+
+/** The single calls, page by page. `filter` also holds what is searched for. */
+export const usageCallsQuery = (filter: string) =>
+  infiniteQueryOptions({
+    queryKey: ['usage', 'calls', filter],
+    queryFn: ({ pageParam }) =>
+      get<UsageCalls>(`/usage/calls?limit=50${filter && `&${filter}`}${pageParam && `&before=${pageParam}`}`),
+    initialPageParam: '',
+    getNextPageParam: (last) => last.next || undefined,
+    placeholderData: (previous) => previous,
+  })
+
+export const usageChoicesQuery = queryOptions({
+  queryKey: ['usage', 'choices'],
+  queryFn: () => get<UsageChoices>('/usage/choices'),
+  staleTime: 5 * 60_000,
+})
 
 export const accuracyQuery = queryOptions({
-  queryKey: ['accuracy'],
+  queryKey: ['usage', 'accuracy'],
   queryFn: () => get<Accuracy>('/usage/accuracy'),
-  refetchInterval: 30_000,
 })

@@ -143,36 +143,110 @@ export interface UsageTotals {
 
 export type IntentState = 'created' | 'sent' | 'headers' | 'streaming' | 'settled' | 'free' | 'pending' | 'unknown'
 
-export interface RecentRequest {
+/** What calls add up to. */
+export interface UsageSums extends UsageTotals {
+  /** Calls that ended free or unknown. */
+  errors: number
+  reasoning_tokens: number
+  cached_tokens: number
+  held: string
+  unknown: number
+  at_most: string
+  latency_ms: number | null
+  first_token_ms: number | null
+}
+
+export interface UsagePart {
+  charge: string
+  requests: number
+  tokens: number
+}
+
+export interface UsageRow extends UsageSums {
+  /** What the filter takes; `none` for calls without an API key. */
+  key: string
+  name: string
+  detail: string
+}
+
+export interface UsageDay extends UsagePart {
+  date: string
+  /** As in `series`, then the rest when there is one. */
+  parts: UsagePart[]
+  /** Charge of the day in its place of the period before. */
+  previous: string | null
+}
+
+export interface UsagePeriod {
+  from: string
+  /** The first instant after it. */
+  to: string
+  /** `2026-11` when it is a billing month, which is UTC. */
+  month: string
+  zone: string
+}
+
+export type UsageBy = 'model' | 'user' | 'team' | 'kind' | 'key'
+
+/** A period by one thing and by day. */
+export interface UsageReport {
+  period: UsagePeriod
+  total: UsageSums
+  previous: { from: string; to: string; charge: string; requests: number }
+  series: string[]
+  rows: UsageRow[]
+  days: UsageDay[]
+}
+
+/** What the cards tell. */
+export interface UsageNow {
+  at: string
+  zone: string
+  today: UsageSums
+  month: string
+  total: UsageSums
+  daily_average: string
+  projected: string | null
+  budget: Budget | null
+}
+
+/** One call. */
+export interface UsageCall {
   intent_id: string
   generation_id: string | null
   user_id: string
   user_name: string
+  team_id: string
+  team_name: string
   model: string
-  kind: 'chat' | 'title' | 'api'
+  kind: string
+  key_name: string
   state: IntentState
   charge: string | null
+  at_most: string | null
   occurred_at: string
   prompt_tokens: number
   completion_tokens: number
+  reasoning_tokens: number
+  cached_tokens: number
+  latency_ms: number | null
+  first_token_ms: number | null
+  finish_reason: string
+  /** The chat it is in, when that is the person's own. */
+  chat_id: string | null
 }
 
-/** A month of a person or of the company. */
-export interface MonthUsage {
-  month: string
-  today: UsageTotals
-  total: UsageTotals
-  days: { date: string; charge: string; requests: number }[]
-  by_model: { model: string; requests: number; tokens: number; charge: string }[]
-  recent: RecentRequest[]
+export interface UsageCalls extends Page<UsageCall> {
+  period: UsagePeriod
 }
 
-/** A month of the company. */
-export interface UsageSummary extends MonthUsage {
-  budget: Budget
-  by_user: { user_id: string; name: string; requests: number; tokens: number; charge: string }[]
-  by_team: { team_id: string; name: string; requests: number; tokens: number; charge: string }[]
+export interface UsageChoice {
+  key: string
+  name: string
+  detail: string
 }
+
+export type UsageChoices = Record<'users' | 'teams' | 'models' | 'kinds' | 'keys', UsageChoice[]>
 
 export interface Accuracy {
   states: { state: IntentState; count: number; charge: string; at_most: string }[]

@@ -2,16 +2,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { type ComponentType, lazy, type ReactNode, Suspense } from 'react'
 import { Redirect, Route, Switch, useLocation, useSearch } from 'wouter'
-import {
-  accuracyQuery,
-  chatQuery,
-  instanceQuery,
-  meQuery,
-  ownUsageQuery,
-  queryClient,
-  thisMonth,
-  usageQuery,
-} from '../api/queries'
+import { chatQuery, instanceQuery, meQuery, queryClient, usageNowQuery, usageReportQuery } from '../api/queries'
 import type { Instance, Me } from '../api/types'
 import { loadMarkdown } from '../chat/AssistantMessage'
 import { ChatPage } from '../chat/ChatPage'
@@ -42,10 +33,10 @@ export async function prefetchPage(path: string): Promise<void> {
   } else if (path === '/settings/usage') {
     const script = loadUsage()
     const me = await queryClient.ensureQueryData(meQuery)
-    if (me?.role === 'admin') {
-      void queryClient.prefetchQuery(usageQuery(thisMonth()))
-      void queryClient.prefetchQuery(accuracyQuery)
-    } else if (me?.role === 'user') void queryClient.prefetchQuery(ownUsageQuery(thisMonth()))
+    if (me && me.role !== 'pending' && !location.search) {
+      void queryClient.prefetchQuery(usageNowQuery(''))
+      void queryClient.prefetchQuery(usageReportQuery('', 'model'))
+    }
     await script
   }
 }

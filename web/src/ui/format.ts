@@ -29,6 +29,16 @@ export function duration(milliseconds: number, locale: Locale): string {
   return `${Math.floor(whole / 60)}\u00a0min\u00a0${String(whole % 60).padStart(2, '0')}\u00a0s`
 }
 
+/** `12.4%`; in Polish `12,4%`. Whole numbers from 100 on. */
+export function percentage(ratio: number, locale: Locale): string {
+  const digits = ratio >= 1 ? 0 : 1
+  const text = (ratio * 100).toLocaleString(locale === 'pl' ? 'pl-PL' : 'en-US', {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  })
+  return `${text}%`
+}
+
 const day = 24 * 60 * 60 * 1000
 const startOfDay = (time: Date) => new Date(time.getFullYear(), time.getMonth(), time.getDate()).getTime()
 
@@ -61,6 +71,7 @@ function formatter(locale: Locale) {
     plainMoney: (amount: string | null) => money.plainMoney(amount, locale),
     tokens: (count: number) => tokenCount(count, locale),
     number: (count: number) => wholeNumber(count, locale),
+    percent: (ratio: number) => percentage(ratio, locale),
     duration: (ms: number) => duration(ms, locale),
     time: lazily(clock),
     timeSeconds: lazily({ ...clock, second: '2-digit' }),

@@ -1,0 +1,299 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"math/big"
+	"slices"
+	"time"
+
+	"mai/internal/account"
+	"mai/internal/ledger"
+	"mai/internal/money"
+)
+
+// UsageSums are what calls add up to, as a client role sees them.
+type UsageSums struct {
+	Charge           money.Amount `json:"charge"`
+	Requests         int64        `json:"requests" doc:"calls that left and may cost something"`
+	Errors           int64        `json:"errors" doc:"calls that ended free or unknown"`
+	PromptTokens     int64        `json:"prompt_tokens" doc:"cached ones too"`
+	CompletionTokens int64        `json:"completion_tokens" doc:"reasoning too"`
+	ReasoningTokens  int64        `json:"reasoning_tokens"`
+	CachedTokens     int64        `json:"cached_tokens"`
+	Held             money.Amount `json:"held" doc:"what open calls can be charged at most"`
+	Unknown          int64        `json:"unknown" doc:"calls that cannot be accounted for, and are not billed"`
+	AtMost           money.Amount `json:"at_most" doc:"what the unknown calls could have been charged at most"`
+	LatencyMillis    *int64       `json:"latency_ms" doc:"mean time to the end of an answer; null when none was measured"`
+	FirstTokenMillis *int64       `json:"first_token_ms" doc:"mean time to the first token of a stream"`
+}
+
+func newUsageSums(s ledger.Sums) UsageSums {
+	mean := func(d ledger.Durations) *int64 {
+		if d.Count == 0 {
+			return nil
+		}
+		ms := d.Mean().Milliseconds()
+		return &ms
+	}
+	return UsageSums{Charge: s.Charge, Requests: s.Requests(), Errors: s.Errors(), PromptTokens: s.Prompt, CompletionTokens: s.Completion,
+		ReasoningTokens: s.Reasoning, CachedTokens: s.Cached, Held: s.Held, Unknown: s.Unknown, AtMost: s.AtMost,
+		LatencyMillis: mean(s.Latency), FirstTokenMillis: mean(s.FirstTokens)}
+}
+
+// UsagePart is what a series has in a day.
+type UsagePart struct {
+	Charge   money.Amount `json:"charge"`
+	Requests int64        `json:"requests"`
+	Tokens   int64        `json:"tokens"`
+}
+
+func newPart(s ledger.Sums) UsagePart {
+	return UsagePart{s.Charge, s.Requests(), s.Prompt + s.Completion}
+}
+
+type usageRow struct {
+	UsageSums
+	Key    string `json:"key" doc:"what the filter of this name takes; none for calls without an API key"`
+	Name   string `json:"name" doc:"empty when it is not known any more"`
+	Detail string `json:"detail" doc:"e-mail of a user, owner of an API key"`
+}
+
+type usageDay struct {
+	UsagePart
+	Date     string        `json:"date"`
+	Parts    []UsagePart   `json:"parts" doc:"as in series, then the rest when there is one"`
+	Previous *money.Amount `json:"previous" doc:"charge of the day in its place of the period before; null when that has not so many"`
+}
+
+type previousPeriod struct {
+	From     time.Time    `json:"from"`
+	To       time.Time    `json:"to"`
+	Charge   money.Amount `json:"charge"`
+	Requests int64        `json:"requests"`
+}
+
+// usageReport is a period by one thing. Its total is the sum of its rows, and of its days.
+type usageReport struct {
+	Period   usagePeriod    `json:"period"`
+	Total    UsageSums      `json:"total"`
+	Previous previousPeriod `json:"previous" doc:"the period before, as much of it as has passed of this one"`
+	Series   []string       `json:"series" nullable:"false" doc:"keys of the rows with the highest charge, which the days are parted by"`
+	Rows     []usageRow     `json:"rows" nullable:"false" doc:"the highest charge first"`
+	Days     []usageDay     `json:"days" nullable:"false" doc:"quiet ones too, up to today"`
+}
+
+type reportInput struct {
+	UsageFilter
+	By string `query:"by" enum:"model,user,team,kind,key" default:"model"`
+}
+
+// mostSeries is how many series a chart can be read with.
+const mostSeries = 5
+
+// dimensions are what a report can be by: the ledger's word, and what a row says of it.
+func dimension(by string) (ledger.Dimension, func(ledger.Row) string) {
+	switch by {
+	case "user":
+		return ledger.ByUser, func(r ledger.Row) string { return r.UserID }
+	case "team":
+		return ledger.ByTeam, func(r ledger.Row) string { return r.TeamID }
+	case "kind":
+		return ledger.ByKind, func(r ledger.Row) string { return r.Kind }
+	case "key":
+		return ledger.ByAPIKey, func(r ledger.Row) string { return cmp.Or(r.APIKeyID, noKey) }
+	}
+	return ledger.ByModel, func(r ledger.Row) string { return r.Model }
+}
+
+// report tells a period by one thing and by day.
+func (s *Server) report(ctx context.Context, c caller, in *reportInput) (*body[usageReport], error) {
+	p, err := s.period(in.UsageFilter)
+	if err != nil {
+		return nil, err
+	}
+	f, err := in.filter(c, p)
+	if err != nil {
+		return nil, err
+	}
+	by, key := dimension(in.By)
+	rows, err := s.Ledger.Usage(ctx, f, p.zone, ledger.ByDay, by)
+	if err != nil {
+		return nil, err
+	}
+	r := usageReport{Period: p.told()}
+	if err := r.fill(rows, key, p, s.Now()); err != nil {
+		return nil, err
+	}
+	if err := s.compare(ctx, &r, f, p); err != nil {
+		return nil, err
+	}
+	who, err := s.people(ctx, c)
+	for i := range r.Rows {
+		r.Rows[i].Name, r.Rows[i].Detail = who.name(in.By, r.Rows[i].Key)
+	}
+	return reply(r, err)
+}
+
+// name is how a row of a report is called.
+func (p people) name(by, key string) (name, detail string) {
+	switch by {
+	case "user":
+		return p.users[key].Name, p.users[key].Email
+	case "team":
+		return p.teams[key], ""
+	case "key":
+		return p.keys[key], ""
+	}
+	return key, ""
+}
+
+// fill makes all sums from the same rows, so that they agree.
+func (r *usageReport) fill(rows []ledger.Row, key func(ledger.Row) string, p period, now time.Time) (err error) {
+	sums, days := map[string]ledger.Sums{}, map[time.Time]map[string]ledger.Sums{}
+	for _, row := range rows {
+		k := key(row)
+		if sums[k], err = sums[k].Add(row.Sums); err != nil {
+			return err
+		}
+		if days[row.Day] == nil {
+			days[row.Day] = map[string]ledger.Sums{}
+		}
+		days[row.Day][k] = row.Sums
+	}
+	total, err := ledger.AddUp(rows)
+	if err != nil {
+		return err
+	}
+	r.Total, r.Rows, r.Series = newUsageSums(total), []usageRow{}, []string{}
+	for k, s := range sums {
+		r.Rows = append(r.Rows, usageRow{UsageSums: newUsageSums(s), Key: k})
+	}
+	slices.SortFunc(r.Rows, func(a, b usageRow) int {
+		return cmp.Or(cmp.Compare(b.Charge, a.Charge), cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.Key, b.Key))
+	})
+	for _, row := range r.Rows[:min(mostSeries, len(r.Rows))] {
+		r.Series = append(r.Series, row.Key)
+	}
+	return r.fillDays(days, p, now)
+}
+
+// fillDays makes a row of every day, and of those to come only when they have something.
+func (r *usageReport) fillDays(sums map[time.Time]map[string]ledger.Sums, p period, now time.Time) error {
+	days, err := ledger.Days(p.from, p.to, p.zone)
+	if err != nil {
+		return err
+	}
+	r.Days = []usageDay{}
+	for _, day := range days {
+		if day.After(now) && len(sums[day]) == 0 {
+			continue
+		}
+		d := usageDay{Date: day.Format(time.DateOnly), Parts: make([]UsagePart, len(r.Series), len(r.Series)+1)}
+		var all, rest ledger.Sums
+		for k, s := range sums[day] {
+			if all, err = all.Add(s); err != nil {
+				return err
+			}
+			if i := slices.Index(r.Series, k); i >= 0 {
+				d.Parts[i] = newPart(s)
+			} else if rest, err = rest.Add(s); err != nil {
+				return err
+			}
+		}
+		if d.UsagePart = newPart(all); len(r.Rows) > len(r.Series) {
+			d.Parts = append(d.Parts, newPart(rest))
+		}
+		r.Days = append(r.Days, d)
+	}
+	return nil
+}
+
+// compare adds the period before.
+func (s *Server) compare(ctx context.Context, r *usageReport, f ledger.Filter, p period) error {
+	b, err := p.before(s.Now())
+	if err != nil {
+		return err
+	}
+	f.From, f.To = b.from, b.to
+	rows, err := s.Ledger.Usage(ctx, f, p.zone, ledger.ByDay)
+	if err != nil {
+		return err
+	}
+	total, err := ledger.AddUp(rows)
+	r.Previous = previousPeriod{b.from, b.to, total.Charge, total.Requests()}
+	for i := range r.Days[:min(len(r.Days), len(rows))] {
+		r.Days[i].Previous = &rows[i].Charge
+	}
+	return err
+}
+
+// usageNow is what the cards tell. It is about the calls of a filter, whatever its period.
+type usageNow struct {
+	At           time.Time     `json:"at"`
+	Zone         string        `json:"zone"`
+	Today        UsageSums     `json:"today" doc:"since midnight in the zone"`
+	Month        string        `json:"month" doc:"UTC"`
+	Total        UsageSums     `json:"total" doc:"of the month"`
+	DailyAverage money.Amount  `json:"daily_average" doc:"charge of the month by its UTC days so far"`
+	Projected    *money.Amount `json:"projected" doc:"charge of the whole month at its pace so far; null on its first day"`
+	Budget       *budgetReply  `json:"budget" doc:"the company's, for an admin; else null"`
+}
+
+func (s *Server) usageNow(ctx context.Context, c caller, in *UsageFilter) (*body[usageNow], error) {
+	now, zone := s.Now(), s.zone()
+	today, err := startOfDay(now.In(zone))
+	if err != nil {
+		return nil, err
+	}
+	tomorrow, err := startOfDay(noon(now.In(zone), 1))
+	if err != nil {
+		return nil, err
+	}
+	r := usageNow{At: now.UTC(), Zone: zone.String(), Month: ledger.Period(now)}
+	day, err := s.sum(ctx, c, in, period{from: today, to: tomorrow})
+	if err != nil {
+		return nil, err
+	}
+	first := time.Date(now.UTC().Year(), now.UTC().Month(), 1, 0, 0, 0, 0, time.UTC)
+	month, err := s.sum(ctx, c, in, period{from: first, to: ledger.PeriodEnd(now)})
+	if err != nil {
+		return nil, err
+	}
+	r.Today, r.Total = newUsageSums(day), newUsageSums(month)
+	r.DailyAverage = *proportion(month.Charge, 1, time.Duration(now.UTC().Day()))
+	if passed := now.Sub(first); passed >= 24*time.Hour {
+		r.Projected = proportion(month.Charge, ledger.PeriodEnd(now).Sub(first), passed)
+	}
+	if c.Role == account.Admin {
+		budget, err := s.budget(ctx)
+		if err != nil {
+			return nil, err
+		}
+		r.Budget = &budget
+	}
+	return reply(r, nil)
+}
+
+// sum is what the calls of a filter add up to in another period.
+func (s *Server) sum(ctx context.Context, c caller, in *UsageFilter, p period) (ledger.Sums, error) {
+	f, err := in.filter(c, p)
+	if err != nil {
+		return ledger.Sums{}, err
+	}
+	rows, err := s.Ledger.Usage(ctx, f, time.UTC)
+	if err != nil {
+		return ledger.Sums{}, err
+	}
+	return ledger.AddUp(rows)
+}
+
+// proportion is an amount × n / d, rounded towards zero; nil when that cannot be counted.
+func proportion(amount money.Amount, n, d time.Duration) *money.Amount {
+	all := new(big.Int).Mul(big.NewInt(int64(amount)), big.NewInt(int64(n)))
+	if all.Quo(all, big.NewInt(int64(d))); !all.IsInt64() {
+		return nil
+	}
+	part := money.Amount(all.Int64())
+	return &part
+}

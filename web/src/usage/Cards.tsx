@@ -1,0 +1,67 @@
+import { Plural, Trans } from '@lingui/react/macro'
+import type { UsageNow } from '../api/types'
+import { useFormat } from '../ui/format'
+import { ExactMoney } from '../ui/Money'
+import { compareMoney } from '../ui/money'
+
+/** Today and this month, of the calls that the filter is about. */
+export function Cards({ now }: { now: UsageNow }) {
+  const f = useFormat()
+  const { today, total, budget } = now
+  const asked = f.number(today.requests)
+  const over = budget?.limit && now.projected && compareMoney(now.projected, budget.limit) > 0
+  return (
+    <dl className="stats" style={{ margin: 0 }}>
+      <div className="stat">
+        <dt>
+          <Trans>Today</Trans>
+        </dt>
+        <dd className="figure">
+          <ExactMoney amount={today.charge} weight={450} />
+        </dd>
+        <dd>
+          <Plural
+            value={today.requests}
+            one={`${asked} request since midnight`}
+            other={`${asked} requests since midnight`}
+          />
+        </dd>
+      </div>
+      <div className="stat">
+        <dt>{f.monthName(now.month)}</dt>
+        <dd className="figure">
+          <ExactMoney amount={total.charge} weight={450} />
+        </dd>
+        <dd>
+          <Trans>
+            {f.tokens(total.prompt_tokens)} tokens in, {f.tokens(total.completion_tokens)} out
+          </Trans>
+        </dd>
+      </div>
+      <div className="stat">
+        <dt>
+          <Trans>Daily average</Trans>
+        </dt>
+        <dd className="figure">{f.shortMoney(now.daily_average)}</dd>
+        <dd>
+          <Trans>in {f.monthName(now.month)}, UTC days</Trans>
+        </dd>
+      </div>
+      <div className="stat">
+        <dt>
+          <Trans>Expected month</Trans>
+        </dt>
+        <dd className="figure">{f.shortMoney(now.projected)}</dd>
+        <dd>
+          {now.projected === null ? (
+            <Trans>after the first day</Trans>
+          ) : over ? (
+            <Trans>over the budget of {f.shortMoney(budget.limit)}</Trans>
+          ) : (
+            <Trans>at the pace so far</Trans>
+          )}
+        </dd>
+      </div>
+    </dl>
+  )
+}

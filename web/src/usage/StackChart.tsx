@@ -1,0 +1,162 @@
+import { Trans, useLingui } from '@lingui/react/macro'
+import { type KeyboardEvent, useState } from 'react'
+import type { UsageDay, UsagePart } from '../api/types'
+import { useFormat } from '../ui/format'
+import { axis, compareMoney, share } from '../ui/money'
+import { usePhone } from '../ui/phone'
+
+export type Metric = 'charge' | 'tokens' | 'requests'
+
+const width = 860
+const height = 200
+const bottom = 22
+const top = 8
+
+/** A figure of a part as decimal text, so that amounts and counts are drawn alike. */
+const figure = (part: UsagePart, metric: Metric) => (metric === 'charge' ? part.charge : String(part[metric]))
+
+/** How a series is coloured: the first five, then the rest. */
+export const colour = (index: number, series: number) => (index < series ? `var(--c${index + 1})` : 'var(--c-other)')
+
+/**
+ * Days as stacked bars, with a mark for the period before. Below it stand the figures of one day: of the one under the
+ * pointer, or the one that the arrow keys chose. All of them are in the table, too.
+ */
+export default function StackChart(props: {
+  days: UsageDay[]
+  names: string[]
+  metric: Metric
+  series: number
+  onDay: (date: string) => void
+}) {
+  const { t } = useLingui()
+  const f = useFormat()
+  const phone = usePhone()
+  const { metric, names } = props
+  const days = phone ? props.days.slice(-14) : props.days
+  const [at, setAt] = useState<number | null>(null)
+  const chosen = at !== null && at < days.length ? at : null
+
+  const previous = (day: UsageDay) => (metric === 'charge' ? (day.previous ?? '0') : '0')
+  const largest = days
+    .flatMap((day) => [figure(day, metric), previous(day)])
+    .reduce((most, value) => (compareMoney(value, most) > 0 ? value : most), '0')
+  const ticks = axis(largest).filter((tick) => metric === 'charge' || !tick.includes('.'))
+  const most = ticks.at(-1) ?? '1'
+  const decimals = Math.max(...ticks.map((tick) => tick.split('.')[1]?.length ?? 0))
+  const amount = (tick: string) => (metric === 'charge' ? f.axisMoney(tick, decimals) : f.tokens(Number(tick)))
+  const exact = (value: string) => (metric === 'charge' ? f.plainMoney(value) : f.number(Number(value)))
+  // The widest label decides where the bars begin; 6.6 is about the width of a figure at this size.
+  const left = Math.max(...ticks.map((tick) => amount(tick).length)) * 6.6 + 12
+  const span = phone ? 340 : width
+  const plot = height - bottom - top
+  const y = (value: string) => top + plot * (1 - share(value, most))
+  const step = (span - left) / Math.max(days.length, phone ? 10 : 16)
+  const bar = Math.min(step * 0.72, 34)
+  const every = Math.ceil(days.length / (phone ? 7 : 16))
+
+  const onKey = (e: KeyboardEvent) => {
+    const last = days.length - 1
+    const next = {
+      ArrowRight: Math.min((chosen ?? -1) + 1, last),
+      ArrowLeft: Math.max((chosen ?? last + 1) - 1, 0),
+      Home: 0,
+      End: last,
+    }[e.key]
+    const day = days[chosen ?? -1]
+    if (next !== undefined) {
+      e.preventDefault()
+      setAt(next)
+    } else if (e.key === 'Enter' && day) props.onDay(day.date)
+    else if (e.key === 'Escape') setAt(null)
+  }
+  const day = chosen === null ? undefined : days[chosen]
+  return (
+    <>
+      {/* biome-ignore lint/a11y/useSemanticElements: a fieldset is for forms */}
+      <div
+        role="group"
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: its days are chosen with the arrow keys
+        tabIndex={0}
+        className="chart-box"
+        aria-label={t`Days as bars. Arrow keys choose a day, Enter filters by it.`}
+        onKeyDown={onKey}
+        onPointerLeave={() => setAt(null)}
+      >
+        <svg className="chart" viewBox={`0 0 ${span} ${height}`} aria-hidden="true">
+          {ticks.map((tick) => (
+            <g key={tick}>
+              <line x1={left} x2={span} y1={y(tick)} y2={y(tick)} />
+              <text x={left - 8} y={y(tick) + 4} textAnchor="end">
+                {amount(tick)}
+              </text>
+            </g>
+          ))}
+          {days.map((day, i) => {
+            const x = left + step * i + (step - bar) / 2
+            let from = height - bottom
+            return (
+              // biome-ignore lint/a11y/noStaticElementInteractions: the keys are those of the chart
+              <g
+                key={day.date}
+                className={i === chosen ? 'day on' : 'day'}
+                onPointerEnter={() => setAt(i)}
+                onClick={() => props.onDay(day.date)}
+              >
+                <rect x={left + step * i} y={top} width={step} height={plot} className="hit" />
+                {day.parts.map((part, index) => {
+                  const size = plot * share(figure(part, metric), most)
+                  from -= size
+                  // Parts are told apart by a gap, as long as there is room for one.
+                  return size > 0 ? (
+                    <rect
+                      // biome-ignore lint/suspicious/noArrayIndexKey: the series never change their places
+                      key={index}
+                      x={x}
+                      y={from}
+                      width={bar}
+                      height={Math.max(size - (size > 2.4 ? 1.2 : 0), 0.4)}
+                      rx={size > 3 ? 1.5 : 0}
+                      fill={colour(index, props.series)}
+                    />
+                  ) : null
+                })}
+                {metric === 'charge' && day.previous !== null && (
+                  <rect className="before" x={x - 2} width={bar + 4} height={2} y={y(day.previous) - 1} />
+                )}
+                {(days.length - 1 - i) % every === 0 && (
+                  <text x={x + bar / 2} y={height - 4} textAnchor="middle">
+                    {days.length > 40 ? f.date(`${day.date}T12:00:00`) : Number(day.date.slice(-2))}
+                  </text>
+                )}
+              </g>
+            )
+          })}
+        </svg>
+      </div>
+      <p className="readout xs tn" aria-live="polite">
+        {day ? (
+          <>
+            <b>{f.date(`${day.date}T12:00:00`)}</b> {exact(figure(day, metric))}
+            {day.parts.map((part, i) =>
+              figure(part, metric) === '0' ? null : (
+                <span key={names[i]}>
+                  <i style={{ background: colour(i, props.series) }} />
+                  {names[i]} {metric === 'charge' ? f.money(part.charge) : f.tokens(Number(figure(part, metric)))}
+                </span>
+              ),
+            )}
+            {metric === 'charge' && day.previous !== null && (
+              <span>
+                <i className="before" />
+                <Trans>before: {f.money(day.previous)}</Trans>
+              </span>
+            )}
+          </>
+        ) : (
+          <Trans>Point at a day, or use the arrow keys, for its figures. The line is the period before.</Trans>
+        )}
+      </p>
+    </>
+  )
+}
