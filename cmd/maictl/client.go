@@ -14,7 +14,7 @@ import (
 )
 
 func (p *program) clientCommand() *cobra.Command {
-	return noun("client", "Client companies", p.clientCreate(), p.clientDeploy(), p.clientList(), p.clientShow(), p.clientUsage(), p.clientLimit(),
+	return noun("client", "Client companies", p.clientCreate(), p.clientDeploy(), p.clientHandover(), p.clientList(), p.clientShow(), p.clientUsage(), p.clientLimit(),
 		p.clientState("suspend", "Disable a client's key, so that nothing more is spent", (*fleet.Fleet).Suspend),
 		p.clientState("resume", "End a suspension", (*fleet.Fleet).Activate), p.clientRotate(), p.clientDelete())
 }
@@ -93,6 +93,9 @@ exactly one key and one server.`,
 				d, err := newDeployment(ctx, f, c, showKey)
 				if err != nil || p.json {
 					return p.either(cmd, d, err)
+				}
+				if c.Deployed {
+					return p.sayWhere(ctx, cmd, f, c)
 				}
 				return d.print(cmd)
 			})
@@ -314,12 +317,17 @@ func (p *program) clientDeploy() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := f.ServerOf(ctx, c)
-			if err != nil {
-				return err
-			}
-			return p.report(cmd, c, fmt.Sprintf("%s answers at %s.", c.Name, c.URL(s)))
+			return p.sayWhere(ctx, cmd, f, c)
 		}, named(1, 1))
+}
+
+// sayWhere says where an instance answers and what comes next.
+func (p *program) sayWhere(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client) error {
+	s, err := f.ServerOf(ctx, c)
+	if err != nil {
+		return err
+	}
+	return p.report(cmd, c, fmt.Sprintf("%s answers at %s. `maictl client handover %s` prints what its administrator needs.", c.Name, c.URL(s), c.Slug))
 }
 
 func (p *program) clientLimit() *cobra.Command {

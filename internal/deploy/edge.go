@@ -28,8 +28,6 @@ const (
 	edgeSocket  = edgeFolder + "/run/admin.sock"
 	edgeMemory  = 512 << 20
 	edgeInside  = "/run/edge/admin.sock"
-	edgeHTTP    = 8080 // inside its container, which may not take low ports
-	edgeHTTPS   = 8443
 	edgeDrain   = 10 * time.Second
 	edgeRoots   = "acme-roots.pem"
 	edgeConfigs = "/etc/edge"
@@ -53,8 +51,10 @@ type route struct{ name, domain string }
 func edgeSpec(img Image) spec {
 	return spec{
 		name: EdgeName, image: img, memory: edgeMemory, health: []string{"CMD", "/edge", "health"}, drain: edgeDrain,
-		binds:  []bind{{edgeFolder + "/data", "/data", false}, {edgeFolder + "/run", path.Dir(edgeInside), false}, {edgeFolder + "/config", edgeConfigs, true}},
-		ports:  []port{{80, edgeHTTP, "tcp"}, {443, edgeHTTPS, "tcp"}, {443, edgeHTTPS, "udp"}},
+		binds: []bind{{edgeFolder + "/data", "/data", false}, {edgeFolder + "/run", path.Dir(edgeInside), false}, {edgeFolder + "/config", edgeConfigs, true}},
+		// In a container of Docker's, everybody may listen on low ports. The numbers are the same inside, because HTTP/3 is
+		// announced by number.
+		ports:  []port{{80, 80, "tcp"}, {443, 443, "tcp"}, {443, 443, "udp"}},
 		labels: map[string]string{labelRelease: img.Digest},
 	}
 }

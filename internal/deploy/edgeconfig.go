@@ -39,10 +39,10 @@ func edgeConfig(routes []route, t TLS) ([]byte, error) {
 		return object{"listen": []string{listen}, "routes": append(routes, nobody), "read_header_timeout": "10s", "idle_timeout": "2m",
 			"automatic_https": object{"disable_redirects": true}}
 	}
-	servers := object{"http": server(":8080", plain)}
-	apps := object{"http": object{"http_port": edgeHTTP, "https_port": edgeHTTPS, "grace_period": edgeGrace, "servers": servers}}
+	servers := object{"http": server(":80", plain)}
+	apps := object{"http": object{"grace_period": edgeGrace, "servers": servers}}
 	if len(domains) > 0 {
-		servers["https"] = server(":8443", secure)
+		servers["https"] = server(":443", secure)
 		apps["tls"] = object{"automation": object{"policies": []object{{"subjects": domains, "issuers": []object{t.issuer()}}}}}
 	}
 	return json.MarshalIndent(object{

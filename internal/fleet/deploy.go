@@ -102,6 +102,9 @@ func (f *Fleet) planInstance(ctx context.Context, w *work) ([]action, error) {
 // wanted is a client's instance as it is to run.
 func (f *Fleet) wanted(ctx context.Context, w *work) (deploy.Instance, error) {
 	in, err := f.instanceOf(ctx, w.Client)
+	if err == nil && in.release == "" {
+		err = fault.New(fault.Conflict, "It is not chosen yet which release %s runs. Run `maictl resume`.", w.Name)
+	}
 	if err != nil {
 		return deploy.Instance{}, err
 	}

@@ -47,7 +47,7 @@ func programs() map[string]program {
 			folders: []string{"app/", "app/backend/", dataFolder, "app/backups/"}, maxBytes: 40_000_000,
 		},
 		"edge": {
-			title: "mAI edge", name: "edge", tag: "mai-edge:latest", ports: []string{"8080/tcp", "8443/tcp", "8443/udp"},
+			title: "mAI edge", name: "edge", tag: "mai-edge:latest", ports: []string{"80/tcp", "443/tcp", "443/udp"},
 			health: []string{"CMD", "/edge", "health"}, folders: []string{"data/"}, maxBytes: 60_000_000,
 		},
 	}

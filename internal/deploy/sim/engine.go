@@ -360,6 +360,17 @@ func (e *Engine) create(r *http.Request) (any, error) {
 	return map[string]any{"Id": b.id, "Warnings": []string{}}, nil
 }
 
+// listen takes an address of a network on which nobody else, such as another test's engine, has the port.
+func (e *Engine) listen(network string) (listener net.Listener, err error) {
+	for range 250 {
+		listener, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", netip.AddrPortFrom(e.address(network), 8080).String())
+		if err == nil {
+			break
+		}
+	}
+	return listener, err
+}
+
 // start runs a container: one of an instance serves HTTP at its addresses.
 func (e *Engine) start(b *box) error {
 	if b.state.Running {
@@ -371,12 +382,11 @@ func (e *Engine) start(b *box) error {
 		return nil
 	}
 	for network := range b.networks {
-		addr := e.address(network)
-		b.networks[network] = addr
-		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", netip.AddrPortFrom(addr, 8080).String())
+		listener, err := e.listen(network)
 		if err != nil {
 			return err
 		}
+		b.networks[network] = listener.Addr().(*net.TCPAddr).AddrPort().Addr().Unmap()
 		b.server = &http.Server{Handler: e.opts.Serve(b.version), ReadHeaderTimeout: time.Minute}
 		go func() { _ = b.server.Serve(listener) }() // it ends with the container
 	}
