@@ -42,20 +42,32 @@ func (q *prompter) line(question string) (string, error) {
 	return strings.TrimSpace(text), nil
 }
 
-// secret is line for what must not be seen while it is typed.
-func (q *prompter) secret(question string) (string, error) {
-	if _, err := fmt.Fprint(q.out, question); err != nil {
-		return "", err
+// keystrokes hands on what is typed one byte at a time, so that nothing after Enter is taken from the next question.
+type keystrokes struct {
+	io.Reader
+	io.Writer
+}
+
+// Read reads a byte.
+func (k keystrokes) Read(p []byte) (int, error) { return k.Reader.Read(p[:min(1, len(p))]) }
+
+// secret is line for what must not be seen while it is typed. The terminal stops to show what is typed before the question
+// is on it: who pastes at once must not see it either.
+func (q *prompter) secret(question string) (text string, err error) {
+	fd := int(os.Stdin.Fd())
+	if q.in.Buffered() > 0 || !term.IsTerminal(fd) { // it was typed ahead, and is on the screen already
+		return q.line(question)
 	}
-	if q.in.Buffered() > 0 { // it was typed ahead, and is on the screen already
-		return q.line("")
-	}
-	text, err := term.ReadPassword(int(os.Stdin.Fd()))
+	before, err := term.MakeRaw(fd)
 	if err != nil {
-		return "", fmt.Errorf("read from the terminal: %w", err)
+		return "", fmt.Errorf("the terminal: %w", err)
 	}
-	_, err = fmt.Fprintln(q.out)
-	return strings.TrimSpace(string(text)), err
+	defer func() { err = errors.Join(err, term.Restore(fd, before)) }()
+	text, err = term.NewTerminal(keystrokes{os.Stdin, q.out}, "").ReadPassword(question)
+	if errors.Is(err, io.EOF) {
+		err = fault.New(fault.Invalid, "The input ended before the answer. Nothing was changed.")
+	}
+	return strings.TrimSpace(text), err
 }
 
 // menu asks what to do. Its first two choices are the two modes of the deployment guide.
