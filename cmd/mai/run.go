@@ -72,6 +72,9 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	defer func() { err = errors.Join(err, db.Close()) }()
 
 	books, err := ledger.Open(ctx, db, log)
+	if err == nil {
+		err = books.KeepDays(ctx, config.TimeZone)
+	}
 	if err != nil {
 		return err
 	}
@@ -99,11 +102,7 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	}
 	defer endBackups()
 
-	policy := account.Closed
-	if config.SignUp {
-		policy = account.NeedApproval
-	}
-	accounts := account.New(db, account.Options{SignUp: policy, SetupToken: config.SetupToken})
+	accounts := openAccounts(db, config)
 	lists := []string{filepath.Join(config.DataDir, backup.ErasedFile), filepath.Join(config.BackupDir, backup.ErasedFile)}
 	if err := eraseAgain(ctx, server.Eraser{Accounts: accounts, Chats: chats, Meter: calls, DB: db, Lists: lists}, log); err != nil {
 		return err
@@ -159,6 +158,14 @@ func takeFolder(dir string) (*sqldb.Lock, error) {
 
 // readersTime is how long readers may take to receive the end of what they read, when the server stops.
 const readersTime = 2 * time.Second
+
+func openAccounts(db *sqldb.DB, config Config) *account.Accounts {
+	policy := account.Closed
+	if config.SignUp {
+		policy = account.NeedApproval
+	}
+	return account.New(db, account.Options{SignUp: policy, SetupToken: config.SetupToken})
+}
 
 // listen serves requests until ctx ends, drains, and returns when no request is being answered any more.
 func listen(ctx context.Context, config Config, log *slog.Logger, handler http.Handler, drain func(context.Context), started func(net.Addr)) error {

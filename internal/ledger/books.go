@@ -85,6 +85,11 @@ func (h head) follow(e entry, prev, hash []byte) (head, error) {
 	if !bytes.Equal(want, hash) {
 		return h, fmt.Errorf("entry %d was changed: its hash does not match", e.Seq)
 	}
+	return h.with(e, hash)
+}
+
+// with is the head after e, which follows h and has that hash.
+func (h head) with(e entry, hash []byte) (head, error) {
 	cost, errCost := h.cost.Add(e.Cost)
 	charge, errCharge := h.charge.Add(e.Charge)
 	return head{e.Seq, hash, cost, charge}, errors.Join(errCost, errCharge)
@@ -92,7 +97,7 @@ func (h head) follow(e entry, prev, hash []byte) (head, error) {
 
 // loadBooks reads the last checkpoint and walks the chain from there.
 func loadBooks(tx *sqldb.Tx) (*books, error) {
-	b := &books{budgets: map[string][]Budget{}, counters: map[counterKey]*counter{}, rollups: newRollups(), head: head{hash: []byte{}}}
+	b := &books{budgets: map[string][]Budget{}, counters: map[counterKey]*counter{}, head: head{hash: []byte{}}}
 	err := tx.Row(`SELECT seq, hash, cost, charge FROM checkpoints ORDER BY seq DESC LIMIT 1`, nil,
 		&b.head.seq, &b.head.hash, &b.head.cost, &b.head.charge)
 	if err != nil && !errors.Is(err, sqldb.ErrNoRows) {

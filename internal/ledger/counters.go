@@ -67,13 +67,17 @@ func (b *books) counter(tx *sqldb.Tx, scope string, span Span, at time.Time) (*c
 
 // foldCounter computes what is settled and held for a scope between two times.
 func foldCounter(tx *sqldb.Tx, scope string, start, end time.Time) (*counter, error) {
-	of, args := "", []any{start.UnixMicro(), end.UnixMicro()}
+	of, field, args := "", "kind", []any{start.UnixMicro(), end.UnixMicro()}
 	if name, subject := cutScope(scope); name != Company {
-		of = map[Scope]string{Team: ` AND team_id = $3`, User: ` AND user_id = $3`, APIKey: ` AND api_key_id = $3`}[name]
+		field = map[Scope]string{Team: "team_id", User: "user_id", APIKey: "api_key_id"}[name]
+		of = ` AND ` + field + ` = $3`
 		args = append(args, subject)
 	}
 	c := &counter{}
-	err := tx.Row(`SELECT coalesce(SUM(charge), 0) FROM rollups JOIN rollup_series ON id = series WHERE at >= $1 AND at < $2`+of, args, &c.settled)
+	err := tx.Row(`SELECT coalesce(SUM(charge), 0) FROM (
+			SELECT charge FROM rollups JOIN rollup_series ON id = series WHERE at >= $1 AND at >= (SELECT until FROM rollup_state) AND at < $2`+of+`
+			UNION ALL SELECT charge FROM rollup_day_values WHERE field = '`+field+`' AND at >= $1 AND at < $2`+strings.ReplaceAll(of, field, "value")+`
+		) AS charges`, args, &c.settled)
 	if err == nil { // the + keeps SQLite from looking through all intents of the period for the few that are open
 		err = tx.Row(`SELECT coalesce(SUM(at_most_charge), 0) FROM intents WHERE state IN `+openStates+` AND +sent_at >= $1 AND +sent_at < $2`+of, args, &c.held)
 	}

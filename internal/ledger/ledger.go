@@ -72,7 +72,9 @@ func Open(ctx context.Context, db *sqldb.DB, log *slog.Logger) (*Ledger, error) 
 	l := &Ledger{db: db, owner: uuid.NewString(), log: log, series: seriesList{byID: map[int64]series{}},
 		watches: watches{open: map[*Watch]bool{}}}
 	err := db.Write(ctx, func(tx *sqldb.Tx) (err error) {
-		l.books, err = loadBooks(tx)
+		if l.books, err = loadBooks(tx); err == nil {
+			l.books.rollups, err = loadRollups(tx)
+		}
 		return err
 	})
 	if err == nil {

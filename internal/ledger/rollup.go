@@ -78,34 +78,49 @@ func (s Sums) Add(o Sums) (Sums, error) {
 	}, errors.Join(errCost, errCharge, errHeld, errMost)
 }
 
+// minus is what has to be added for taking s away.
+func (s Sums) minus() Sums {
+	return Sums{
+		Settled: -s.Settled, Open: -s.Open, Unknown: -s.Unknown, Failed: -s.Failed,
+		Prompt: -s.Prompt, Completion: -s.Completion, Reasoning: -s.Reasoning, Cached: -s.Cached,
+		Cost: -s.Cost, Charge: -s.Charge, Held: -s.Held, AtMost: -s.AtMost,
+		Latency: Durations{-s.Latency.Sum, -s.Latency.Count}, FirstTokens: Durations{-s.FirstTokens.Sum, -s.FirstTokens.Count},
+	}
+}
+
 // rollups are the part of the books that has changed since the last commit. They hold differences only, so that their
 // size is that of one batch and not of the ledger.
 type rollups struct {
-	ids     map[series]int64 // those used so far
-	changed map[cell]Sums
+	ids     map[series]int64 // the numbers of those used so far
+	changed map[rollup]Sums
+	days    days
 }
 
-// cell is a row of the table.
-type cell struct{ at, series int64 }
+// rollup is a row: the sums of a series in a bucket.
+type rollup struct {
+	at int64 // start of the bucket
+	series
+}
 
-func newRollups() *rollups { return &rollups{ids: map[series]int64{}, changed: map[cell]Sums{}} }
+func loadRollups(tx *sqldb.Tx) (*rollups, error) {
+	r := &rollups{ids: map[series]int64{}, changed: map[rollup]Sums{}}
+	var err error
+	r.days, err = loadDays(tx)
+	return r, err
+}
 
 // add counts into the bucket of a time, to be written out with the commit.
 func (r *rollups) add(tx *sqldb.Tx, s series, at int64, more Sums) error {
-	id, err := r.id(tx, s)
-	if err != nil {
-		return err
-	}
-	c := cell{bucket(at), id}
-	before, had := r.changed[c]
+	key := rollup{bucket(at), s}
+	before, had := r.changed[key]
 	next, err := before.Add(more)
 	if err != nil {
 		return fmt.Errorf("roll up: %w", err)
 	}
-	r.changed[c] = next
+	r.changed[key] = next
 	tx.Undo(func() {
-		if r.changed[c] = before; !had {
-			delete(r.changed, c)
+		if r.changed[key] = before; !had {
+			delete(r.changed, key)
 		}
 	})
 	tx.BeforeCommit(r, r.flush)
@@ -135,6 +150,21 @@ func (r *rollups) id(tx *sqldb.Tx, s series) (id int64, err error) {
 
 const rollupColumns = `settled, failed, unknown, prompt, completion, reasoning, cached, cost, charge, at_most, latency, latencies, first_token, first_tokens`
 
+// The statements that add to a row.
+const (
+	addRollup = `INSERT INTO rollups AS t (at, series, ` + rollupColumns + `)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (at, series)` + addSums
+	addDay = `INSERT INTO rollup_days AS t (at, series, ` + rollupColumns + `)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (series, at)` + addSums
+	addDayValue = `INSERT INTO rollup_day_values AS t (at, field, value, ` + rollupColumns + `)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT (field, value, at)` + addSums
+	addSums = ` DO UPDATE SET settled = t.settled + excluded.settled, failed = t.failed + excluded.failed, unknown = t.unknown + excluded.unknown,
+		prompt = t.prompt + excluded.prompt, completion = t.completion + excluded.completion, reasoning = t.reasoning + excluded.reasoning,
+		cached = t.cached + excluded.cached, cost = t.cost + excluded.cost, charge = t.charge + excluded.charge, at_most = t.at_most + excluded.at_most,
+		latency = t.latency + excluded.latency, latencies = t.latencies + excluded.latencies,
+		first_token = t.first_token + excluded.first_token, first_tokens = t.first_tokens + excluded.first_tokens`
+)
+
 // columns are the values of rollupColumns.
 func (s Sums) columns() []any {
 	return []any{s.Settled, s.Failed, s.Unknown, s.Prompt, s.Completion, s.Reasoning, s.Cached, int64(s.Cost), int64(s.Charge), int64(s.AtMost),
@@ -150,26 +180,25 @@ func scanSums(scan func(...any) error, first ...any) (s Sums, err error) {
 	return s, err
 }
 
-// flush adds what has changed to the table.
+// flush adds what has changed to the tables and, when a day is over, makes its roll-ups.
 func (r *rollups) flush(tx *sqldb.Tx) error {
 	changed := r.changed
-	r.changed = map[cell]Sums{}
+	r.changed = map[rollup]Sums{}
 	tx.Undo(func() { r.changed = changed })
-	for c, s := range changed {
-		if _, err := tx.Exec(`INSERT INTO rollups (at, series, `+rollupColumns+`)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-			ON CONFLICT (at, series) DO UPDATE SET settled = rollups.settled + excluded.settled, failed = rollups.failed + excluded.failed,
-				unknown = rollups.unknown + excluded.unknown, prompt = rollups.prompt + excluded.prompt,
-				completion = rollups.completion + excluded.completion, reasoning = rollups.reasoning + excluded.reasoning,
-				cached = rollups.cached + excluded.cached, cost = rollups.cost + excluded.cost, charge = rollups.charge + excluded.charge,
-				at_most = rollups.at_most + excluded.at_most, latency = rollups.latency + excluded.latency,
-				latencies = rollups.latencies + excluded.latencies, first_token = rollups.first_token + excluded.first_token,
-				first_tokens = rollups.first_tokens + excluded.first_tokens`,
-			append([]any{c.at, c.series}, s.columns()...)...); err != nil {
+	for key, s := range changed {
+		id, err := r.id(tx, key.series)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(addRollup, append([]any{key.at, id}, s.columns()...)...); err != nil {
+			return err
+		}
+		if err := r.addToDay(tx, key, s); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err := r.closeDay(tx)
+	return err
 }
 
 // bucketTime is the time whose bucket an entry counts in: that of the call, or of the entry itself when it came after

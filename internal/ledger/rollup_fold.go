@@ -2,8 +2,7 @@ package ledger
 
 import (
 	"context"
-	"errors"
-	"maps"
+	"fmt"
 	"time"
 
 	"mai/internal/fault"
@@ -31,12 +30,6 @@ const foldedRollups = `SELECT at, user_id, team_id, api_key_id, model, kind, SUM
 		FROM entries e JOIN intents i ON i.id = e.intent_id WHERE e.period = $1 AND e.occurred_at < $4 AND e.recorded_at >= $2 AND e.recorded_at < $3
 	) AS folded GROUP BY at, user_id, team_id, api_key_id, model, kind`
 
-// rollup is a row of the table with its series.
-type rollup struct {
-	at int64
-	series
-}
-
 func readRollups(tx *sqldb.Tx, query string, args ...any) (map[rollup]Sums, error) {
 	rows := map[rollup]Sums{}
 	err := tx.Each(query, args, func(scan func(...any) error) error {
@@ -52,8 +45,7 @@ func readRollups(tx *sqldb.Tx, query string, args ...any) (map[rollup]Sums, erro
 
 // foldRollups computes the roll-ups between two times of one UTC month, from what they are a cache of.
 func foldRollups(tx *sqldb.Tx, from, to time.Time) (map[rollup]Sums, error) {
-	month := time.Date(from.Year(), from.Month(), 1, 0, 0, 0, 0, time.UTC)
-	return readRollups(tx, foldedRollups, Period(from), from.UnixMicro(), to.UnixMicro(), month.UnixMicro())
+	return readRollups(tx, foldedRollups, Period(from), from.UnixMicro(), to.UnixMicro(), periodStart(from).UnixMicro())
 }
 
 // storedRollups reads the roll-ups between two times.
@@ -64,52 +56,52 @@ func storedRollups(tx *sqldb.Tx, from, to time.Time) (map[rollup]Sums, error) {
 
 // rollupSpan is from the first to the last month in which there are intents, entries or roll-ups.
 func rollupSpan(tx *sqldb.Tx) (from, to time.Time, err error) {
-	for _, query := range []string{`SELECT MIN(period) FROM intents`, `SELECT MAX(period) FROM intents`, `SELECT MAX(period) FROM entries`} {
-		var period *string
-		if err := tx.Row(query, nil, &period); err != nil {
+	for _, query := range []string{`SELECT MIN(sent_at) FROM intents`, `SELECT MAX(sent_at) FROM intents`, `SELECT MAX(recorded_at) FROM entries WHERE seq = (SELECT MAX(seq) FROM entries)`,
+		`SELECT MIN(at) FROM rollups`, `SELECT MAX(at) FROM rollups`, `SELECT MIN(at) FROM rollup_day_values`, `SELECT MAX(at) FROM rollup_day_values`} {
+		var at *int64
+		if err := tx.Row(query, nil, &at); err != nil {
 			return from, to, err
 		}
-		if period == nil {
-			continue
+		if at != nil {
+			from, to = widen(from, to, time.UnixMicro(*at))
 		}
-		month, err := time.Parse("2006-01", *period)
-		if err != nil {
-			return from, to, err
-		}
-		from, to = widen(from, to, month)
-	}
-	for _, query := range []string{`SELECT at FROM rollups ORDER BY at LIMIT 1`, `SELECT at FROM rollups ORDER BY at DESC LIMIT 1`} {
-		var at int64
-		if err := tx.Row(query, nil, &at); errors.Is(err, sqldb.ErrNoRows) {
-			break
-		} else if err != nil {
-			return from, to, err
-		}
-		from, to = widen(from, to, time.UnixMicro(at))
 	}
 	return from, to, nil
 }
 
 // widen returns a span of whole months that holds at too.
 func widen(from, to, at time.Time) (time.Time, time.Time) {
-	at = at.UTC()
-	month := time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
-	if from.IsZero() || month.Before(from) {
+	if month := periodStart(at); from.IsZero() || month.Before(from) {
 		from = month
 	}
-	if end := PeriodEnd(month); end.After(to) {
+	if end := PeriodEnd(at); end.After(to) {
 		to = end
 	}
 	return from, to
 }
 
-// rollups compares each roll-up with its fold, day by day.
+// rollups compares all roll-ups with what they are made of, month by month.
 func (r *Report) rollups(tx *sqldb.Tx) error {
 	from, end, err := rollupSpan(tx)
 	if err != nil {
 		return err
 	}
-	for ; from.Before(end); from = from.AddDate(0, 0, 1) {
+	kept, err := loadDays(tx)
+	if err != nil {
+		return err
+	}
+	for ; from.Before(end); from = PeriodEnd(from) {
+		if err := r.monthOfRollups(tx, from, kept); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// monthOfRollups compares the roll-ups of a UTC month with their fold, and those of its days with the finer ones.
+func (r *Report) monthOfRollups(tx *sqldb.Tx, month time.Time, kept days) error {
+	wantDays := map[dayKey]Sums{}
+	for from := month; from.Before(PeriodEnd(month)); from = from.AddDate(0, 0, 1) {
 		to := from.AddDate(0, 0, 1)
 		want, err := foldRollups(tx, from, to)
 		if err != nil {
@@ -119,17 +111,101 @@ func (r *Report) rollups(tx *sqldb.Tx) error {
 		if err != nil {
 			return err
 		}
-		for k, s := range got {
-			if s != want[k] {
-				r.problem("roll-up %s of %+v: %+v, want %+v", time.UnixMicro(k.at).UTC().Format(time.RFC3339), k.series, s, want[k])
-			}
-			delete(want, k)
+		compareRollups(r, "roll-up", got, want)
+		if err := addDayRows(wantDays, got, kept); err != nil {
+			return err
 		}
-		for k := range want {
-			r.problem("roll-up %s of %+v is missing", time.UnixMicro(k.at).UTC().Format(time.RFC3339), k.series)
+	}
+	got, err := storedDays(tx, month, PeriodEnd(month))
+	if err == nil {
+		compareRollups(r, "day roll-up", got, wantDays)
+	}
+	return err
+}
+
+// compareRollups compares rows, which say themselves what they are of.
+func compareRollups[K rowKey](r *Report, what string, got, want map[K]Sums) {
+	for k, s := range got {
+		if s != want[k] {
+			r.problem("%s %v: %+v, want %+v", what, k, s, want[k])
+		}
+	}
+	for k, s := range want {
+		if _, there := got[k]; !there && s != (Sums{}) {
+			r.problem("%s %v is missing", what, k)
+		}
+	}
+}
+
+// rowKey is a rollup or a dayKey.
+type rowKey interface {
+	comparable
+	fmt.Stringer
+}
+
+func (r rollup) String() string { return rowName(r.at, r.series) }
+
+func (k dayKey) String() string {
+	if k.field != "" {
+		return rowName(k.at, k.field+" "+k.value)
+	}
+	return rowName(k.at, k.series)
+}
+
+func rowName(at int64, of any) string {
+	return fmt.Sprintf("%s of %+v", time.UnixMicro(at).UTC().Format(time.RFC3339), of)
+}
+
+// addDayRows adds what the days that have been rolled up must have of some rows.
+func addDayRows(sums map[dayKey]Sums, rows map[rollup]Sums, kept days) error {
+	starts := map[int64]int64{} // of the few buckets of a day
+	for r, s := range rows {
+		if r.at >= kept.until {
+			continue
+		}
+		if _, known := starts[r.at]; !known {
+			day, _, err := kept.of(time.UnixMicro(r.at))
+			if err != nil {
+				return err
+			}
+			starts[r.at] = day.UnixMicro()
+		}
+		more, err := dayRows(map[rollup]Sums{r: s}, func(at int64) int64 { return starts[at] })
+		if err != nil {
+			return err
+		}
+		for k, s := range more {
+			if sums[k], err = sums[k].Add(s); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// storedDays reads the day roll-ups between two times.
+func storedDays(tx *sqldb.Tx, from, to time.Time) (map[dayKey]Sums, error) {
+	rows := map[dayKey]Sums{}
+	read := func(key func(*dayKey) []any) func(func(...any) error) error {
+		return func(scan func(...any) error) error {
+			var k dayKey
+			s, err := scanSums(scan, key(&k)...)
+			if err == nil && s != (Sums{}) {
+				rows[k] = s
+			}
+			return err
+		}
+	}
+	args := []any{from.UnixMicro(), to.UnixMicro()}
+	err := tx.Each(`SELECT at, field, value, `+rollupColumns+` FROM rollup_day_values WHERE at >= $1 AND at < $2`, args,
+		read(func(k *dayKey) []any { return []any{&k.at, &k.field, &k.value} }))
+	if err != nil {
+		return nil, err
+	}
+	return rows, tx.Each(`SELECT at, user_id, team_id, api_key_id, model, kind, `+rollupColumns+`
+		FROM rollup_days JOIN rollup_series ON rollup_series.id = series WHERE at >= $1 AND at < $2`, args, read(func(k *dayKey) []any {
+		return []any{&k.at, &k.series.userID, &k.series.teamID, &k.series.apiKeyID, &k.series.model, &k.series.kind}
+	}))
 }
 
 // mendRollups compares the sum of all roll-ups with that of the chain, and makes them anew when they differ, as they do
@@ -139,7 +215,9 @@ func (l *Ledger) mendRollups(ctx context.Context) error {
 	var lost int64 // settled calls whose entry is gone: the end of the chain was cut off
 	if err := l.db.Read(ctx, func(tx *sqldb.Tx) error {
 		var sum head
-		err := tx.Row(`SELECT coalesce(SUM(cost), 0), coalesce(SUM(charge), 0) FROM rollups`, nil, &sum.cost, &sum.charge)
+		err := tx.Row(`SELECT coalesce(SUM(cost), 0), coalesce(SUM(charge), 0) FROM (
+			SELECT cost, charge FROM rollups WHERE at >= $1
+			UNION ALL SELECT cost, charge FROM rollup_day_values WHERE field = 'kind') AS all_sums`, []any{l.books.rollups.days.until}, &sum.cost, &sum.charge)
 		if same = sum.cost == l.books.head.cost && sum.charge == l.books.head.charge; err != nil || same {
 			return err
 		}
@@ -159,33 +237,42 @@ func (l *Ledger) mendRollups(ctx context.Context) error {
 // rebuildPiece is how much is rebuilt in one transaction, so that calls between two of them wait for little.
 const rebuildPiece = time.Hour
 
-// Rebuild makes the roll-ups that are not right anew from intents and entries, in pieces between which calls go on. It
-// returns how many rows it replaced.
-func (l *Ledger) Rebuild(ctx context.Context) (rows int64, err error) {
+// Rebuild makes the roll-ups that are not right anew from intents and entries, and then those of the days, in pieces
+// between which calls go on. It returns how many rows were not right.
+func (l *Ledger) Rebuild(ctx context.Context) (wrong int64, err error) {
+	r := l.books.rollups
 	var from, end time.Time
-	if err := l.db.Read(ctx, func(tx *sqldb.Tx) (err error) {
-		from, end, err = rollupSpan(tx)
-		return err
+	if err := l.db.Write(ctx, func(tx *sqldb.Tx) (err error) {
+		if from, end, err = rollupSpan(tx); err != nil {
+			return err
+		}
+		return r.resetDays(tx, r.days.zone)
 	}); err != nil {
 		return 0, err
 	}
 	for ; from.Before(end); from = from.Add(rebuildPiece) {
 		var n int64
 		err := l.db.Write(ctx, func(tx *sqldb.Tx) (err error) {
-			n, err = l.books.rollups.rebuild(tx, from, from.Add(rebuildPiece))
+			n, err = r.rebuild(tx, from, from.Add(rebuildPiece))
 			return err
 		})
 		if err != nil {
-			return rows, err
+			return wrong, err
 		}
-		rows += n
+		wrong += n
 	}
-	return rows, nil
+	for closed := true; closed && err == nil; {
+		err = l.db.Write(ctx, func(tx *sqldb.Tx) (err error) {
+			closed, err = r.closeDay(tx)
+			return err
+		})
+	}
+	return wrong, err
 }
 
-// rebuild replaces the roll-ups between two times of a month. What this batch has changed there so far is in the fold.
-func (r *rollups) rebuild(tx *sqldb.Tx, from, to time.Time) (rows int64, err error) {
-	folded, err := foldRollups(tx, from, to)
+// rebuild mends the roll-ups between two times of a month by adding what they lack.
+func (r *rollups) rebuild(tx *sqldb.Tx, from, to time.Time) (wrong int64, err error) {
+	lack, err := foldRollups(tx, from, to)
 	if err != nil {
 		return 0, err
 	}
@@ -193,27 +280,24 @@ func (r *rollups) rebuild(tx *sqldb.Tx, from, to time.Time) (rows int64, err err
 	if err != nil {
 		return 0, err
 	}
-	var pending []cell
-	for c := range r.changed {
-		if c.at >= from.UnixMicro() && c.at < to.UnixMicro() {
-			pending = append(pending, c)
+	take := func(k rollup, s Sums) {
+		if err == nil {
+			lack[k], err = lack[k].Add(s.minus())
 		}
 	}
-	if len(pending) == 0 && maps.Equal(folded, stored) {
-		return 0, nil
+	for k, s := range stored {
+		take(k, s)
 	}
-	if _, err := tx.Exec(`DELETE FROM rollups WHERE at >= $1 AND at < $2`, from.UnixMicro(), to.UnixMicro()); err != nil {
-		return 0, err
-	}
-	for _, c := range pending {
-		s := r.changed[c]
-		tx.Undo(func() { r.changed[c] = s })
-		delete(r.changed, c)
-	}
-	for k, s := range folded {
-		if err := r.add(tx, k.series, k.at, s); err != nil {
-			return 0, err
+	for k, s := range r.changed { // will be added at the end of this commit, and is in the fold
+		if k.at >= from.UnixMicro() && k.at < to.UnixMicro() {
+			take(k, s)
 		}
 	}
-	return int64(max(len(folded), len(stored))), nil
+	for k, s := range lack {
+		if s != (Sums{}) && err == nil {
+			wrong++
+			err = r.add(tx, k.series, k.at, s)
+		}
+	}
+	return wrong, err
 }

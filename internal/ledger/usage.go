@@ -49,6 +49,25 @@ type Row struct {
 	Sums
 }
 
+// field is what a series has.
+type field struct {
+	dimension Dimension
+	column    string
+	in        func(*series) *string
+	wanted    func(Filter) []string
+}
+
+// fields begins with the one that has the fewest values.
+func fields() []field {
+	return []field{
+		{ByKind, "kind", func(s *series) *string { return &s.kind }, func(f Filter) []string { return f.Kinds }},
+		{ByUser, "user_id", func(s *series) *string { return &s.userID }, func(f Filter) []string { return f.Users }},
+		{ByTeam, "team_id", func(s *series) *string { return &s.teamID }, func(f Filter) []string { return f.Teams }},
+		{ByModel, "model", func(s *series) *string { return &s.model }, func(f Filter) []string { return f.Models }},
+		{ByAPIKey, "api_key_id", func(s *series) *string { return &s.apiKeyID }, func(f Filter) []string { return f.APIKeys }},
+	}
+}
+
 // AddUp is the sum of rows.
 func AddUp(rows []Row) (sum Sums, err error) {
 	for _, r := range rows {
@@ -101,8 +120,29 @@ func (l *Ledger) Usage(ctx context.Context, f Filter, zone *time.Location, by ..
 		if err != nil {
 			return err
 		}
-		if err := rollupSums(tx, f, func(at, id int64, s Sums) error { return g.add(at, known[id], s) }); err != nil {
+		kept, err := loadDays(tx)
+		if err != nil {
 			return err
+		}
+		from, to := f.To, f.To
+		if !g.by[ByDay] || zone.String() == kept.zone.String() || zone.String() == "UTC" {
+			from, to = kept.whole(f)
+		}
+		if err := f.during(f.From, from).quarters(tx, known, g.add); err != nil {
+			return err
+		}
+		if err := f.during(to, f.To).quarters(tx, known, g.add); err != nil {
+			return err
+		}
+		for from.Before(to) {
+			end := to
+			if next := PeriodEnd(from); g.by[ByMonth] && next.Before(to) {
+				end = next
+			}
+			if err := g.readDays(tx, f.during(from, end), known); err != nil {
+				return err
+			}
+			from = end
 		}
 		return openSums(tx, f, g.add)
 	})
@@ -112,8 +152,30 @@ func (l *Ledger) Usage(ctx context.Context, f Filter, zone *time.Location, by ..
 	return g.sorted(), nil
 }
 
-// rollupSums reads the buckets of a filter.
-func rollupSums(tx *sqldb.Tx, f Filter, each func(at, series int64, s Sums) error) error {
+// during is the filter for another period.
+func (f Filter) during(from, to time.Time) Filter {
+	f.From, f.To = from, to
+	return f
+}
+
+// whole is the part of a period that consists of days that have been rolled up; empty, at its end, when there is none.
+func (d days) whole(f Filter) (from, to time.Time) {
+	start, end, errFrom := d.of(f.From)
+	last, _, errTo := d.of(time.UnixMicro(min(f.To.UnixMicro(), max(d.until, f.From.UnixMicro()))))
+	if !start.Equal(f.From) {
+		start = end
+	}
+	if errFrom != nil || errTo != nil || !start.Before(last) {
+		return f.To, f.To
+	}
+	return start, last
+}
+
+// quarters reads the finest roll-ups.
+func (f Filter) quarters(tx *sqldb.Tx, known map[int64]series, each func(at int64, of series, s Sums) error) error {
+	if !f.From.Before(f.To) {
+		return nil
+	}
 	where, args := f.where(`SELECT id FROM rollup_series WHERE `, []any{f.From.UnixMicro(), f.To.UnixMicro()})
 	if where != "" {
 		where = ` AND series IN (` + where + `)`
@@ -124,7 +186,57 @@ func rollupSums(tx *sqldb.Tx, f Filter, each func(at, series int64, s Sums) erro
 		if err != nil {
 			return err
 		}
-		return each(at, id, s)
+		return each(at, known[id], s)
+	})
+}
+
+// readDays reads whole days: those of single values when nothing else matters, which are few, else those of all series.
+func (g *grouping) readDays(tx *sqldb.Tx, f Filter, known map[int64]series) error {
+	var matter []field
+	for _, d := range fields() {
+		if len(d.wanted(f)) > 0 || g.by[d.dimension] {
+			matter = append(matter, d)
+		}
+	}
+	at, columns, group := `at`, rollupColumns, ``
+	if !g.by[ByDay] {
+		at, columns, group = `MIN(at)`, `SUM(`+strings.ReplaceAll(rollupColumns, `, `, `), SUM(`)+`)`, ` GROUP BY `
+	}
+	args := []any{f.From.UnixMicro(), f.To.UnixMicro()}
+	if len(matter) > 1 {
+		where, args := f.where(` WHERE `, args)
+		if group != "" {
+			group += `series`
+		}
+		return tx.Each(`SELECT `+at+`, series, `+columns+` FROM rollup_days
+			WHERE series IN (SELECT id FROM rollup_series`+where+`) AND at >= $1 AND at < $2`+group, args, func(scan func(...any) error) error {
+			var at, id int64
+			s, err := scanSums(scan, &at, &id)
+			if err != nil {
+				return err
+			}
+			return g.add(at, known[id], s)
+		})
+	}
+	one := fields()[0]
+	if len(matter) == 1 {
+		one = matter[0]
+	}
+	where, args := f.where(` WHERE `, append(args, one.column))
+	if group != "" {
+		group += `value`
+	}
+	return tx.Each(`SELECT `+at+`, value, `+columns+` FROM rollup_day_values
+		WHERE field = $3 AND value IN (SELECT `+one.column+` FROM rollup_series`+where+`) AND at >= $1 AND at < $2`+group, args, func(scan func(...any) error) error {
+		var at int64
+		var value string
+		s, err := scanSums(scan, &at, &value)
+		if err != nil {
+			return err
+		}
+		var of series
+		*one.in(&of) = value
+		return g.add(at, of, s)
 	})
 }
 
@@ -132,7 +244,7 @@ func rollupSums(tx *sqldb.Tx, f Filter, each func(at, series int64, s Sums) erro
 func openSums(tx *sqldb.Tx, f Filter, each func(at int64, of series, s Sums) error) error {
 	where, args := f.where(` AND `, []any{f.From.UnixMicro(), f.To.UnixMicro()})
 	return tx.Each(`SELECT sent_at, user_id, team_id, api_key_id, model, kind, at_most_charge FROM intents
-		WHERE state IN `+openStates+` AND sent_at >= $1 AND sent_at < $2`+where, args, func(scan func(...any) error) error {
+		WHERE state IN `+openStates+` AND +sent_at >= $1 AND +sent_at < $2`+where, args, func(scan func(...any) error) error {
 		var at int64
 		var of series
 		s := Sums{Open: 1}
@@ -146,19 +258,15 @@ func openSums(tx *sqldb.Tx, f Filter, each func(at int64, of series, s Sums) err
 // where is the condition on the fields of a series, after a prefix, or "" when there is none. Its arguments follow args.
 func (f Filter) where(prefix string, args []any) (string, []any) {
 	var all []string
-	for _, field := range []struct {
-		column string
-		values []string
-	}{{"user_id", f.Users}, {"team_id", f.Teams}, {"model", f.Models}, {"kind", f.Kinds}, {"api_key_id", f.APIKeys}} {
-		if len(field.values) == 0 {
-			continue
+	for _, field := range fields() {
+		if values := field.wanted(f); len(values) > 0 {
+			marks := make([]string, len(values))
+			for i, v := range values {
+				args = append(args, v)
+				marks[i] = "$" + strconv.Itoa(len(args))
+			}
+			all = append(all, field.column+` IN (`+strings.Join(marks, ", ")+`)`)
 		}
-		marks := make([]string, len(field.values))
-		for i, v := range field.values {
-			args = append(args, v)
-			marks[i] = "$" + strconv.Itoa(len(args))
-		}
-		all = append(all, field.column+` IN (`+strings.Join(marks, ", ")+`)`)
 	}
 	if len(all) == 0 {
 		return "", args
@@ -196,9 +304,10 @@ func (l *seriesList) all(tx *sqldb.Tx) (map[int64]series, error) {
 
 // grouping collects sums by what they have in common.
 type grouping struct {
-	by   map[Dimension]bool
-	days []time.Time // by ByDay
-	rows map[groupKey]Sums
+	by     map[Dimension]bool
+	fields []field     // those among by
+	days   []time.Time // by ByDay
+	rows   map[groupKey]Sums
 }
 
 // groupKey is what a row stands for. The fields that it is not grouped by are empty.
@@ -226,7 +335,12 @@ func newGrouping(f Filter, zone *time.Location, by []Dimension) (*grouping, erro
 		}
 		g.days = days
 	}
-	if !g.by[ByUser] && !g.by[ByTeam] && !g.by[ByModel] && !g.by[ByKind] && !g.by[ByAPIKey] {
+	for _, f := range fields() {
+		if g.by[f.dimension] {
+			g.fields = append(g.fields, f)
+		}
+	}
+	if len(g.fields) == 0 {
 		g.addQuiet(f)
 	}
 	return g, nil
@@ -254,17 +368,16 @@ func (g *grouping) key(at int64, of series) groupKey {
 	if g.by[ByMonth] {
 		k.month = Period(time.UnixMicro(at))
 	}
-	keep := func(d Dimension, value string) string {
-		if g.by[d] {
-			return value
-		}
-		return ""
+	for _, f := range g.fields {
+		*f.in(&k.series) = *f.in(&of)
 	}
-	k.series = series{keep(ByUser, of.userID), keep(ByTeam, of.teamID), keep(ByAPIKey, of.apiKeyID), keep(ByModel, of.model), keep(ByKind, of.kind)}
 	return k
 }
 
 func (g *grouping) add(at int64, of series, s Sums) (err error) {
+	if s == (Sums{}) {
+		return nil // what a rebuild took away
+	}
 	k := g.key(at, of)
 	g.rows[k], err = g.rows[k].Add(s)
 	return err

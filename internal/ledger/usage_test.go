@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,13 +139,23 @@ func TestUsageAddsUp(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			r, rnd := start(t), rand.New(rand.NewPCG(seed, 5))
-			calls := manyCalls(r, rnd, 400, clockChanges()...)
-			r.mustBeClean()
 			all := zones(t)
-			for range 150 {
+			kept := all[rnd.IntN(len(all))]
+			calls := manyCalls(r, rnd, 200, clockChanges()...)
+			if err := r.books.KeepDays(t.Context(), kept); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.books.Rebuild(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			calls = append(calls, manyCalls(r, rnd, 200, clockChanges()...)...) // into days that have been rolled up
+			r.mustBeClean()
+			for range 200 {
 				zone := all[rnd.IntN(len(all))]
-				f := randomFilter(rnd, zone)
-				compareUsage(t, r, calls, f, zone, rnd)
+				if rnd.IntN(2) == 0 {
+					zone = kept
+				}
+				compareUsage(t, r, calls, randomFilter(rnd, zone), zone, rnd)
 			}
 		})
 	}
@@ -369,6 +380,9 @@ func TestRebuild(t *testing.T) {
 		`DELETE FROM rollups WHERE settled > 0`,
 		`UPDATE rollups SET at = at + 900000000 WHERE at = (SELECT MAX(at) FROM rollups)`,
 		`INSERT INTO rollups SELECT at - 86400000000 * 90, series, settled, failed, unknown, prompt, completion, reasoning, cached, cost, charge, at_most, latency, latencies, first_token, first_tokens FROM rollups WHERE unknown > 0`,
+		`UPDATE rollup_days SET cost = cost + 1 WHERE settled > 0`,
+		`UPDATE rollup_day_values SET at = at + 1 WHERE field = 'user_id'`,
+		`DELETE FROM rollup_day_values WHERE field = 'model' AND value = 'm1'`,
 	} {
 		if err := r.sql(damage); err != nil {
 			t.Fatal(err)
@@ -376,12 +390,13 @@ func TestRebuild(t *testing.T) {
 		if report := r.verify(); len(report.Problems) == 0 {
 			t.Errorf("%s: not found", damage)
 		}
-		if rows, err := r.books.Rebuild(t.Context()); err != nil || rows == 0 {
+		rows, err := r.books.Rebuild(t.Context())
+		if finest := !strings.Contains(damage, "rollup_day"); err != nil || (rows > 0) != finest {
 			t.Errorf("%s: %d rows, %v", damage, rows, err)
 		}
 		r.mustBeClean()
 	}
-	if err := r.sql(`DELETE FROM rollups`, `DELETE FROM rollup_series`); err != nil { // as in a ledger from before
+	if err := r.sql(`DELETE FROM rollups`, `DELETE FROM rollup_series`, `DELETE FROM rollup_days`, `DELETE FROM rollup_day_values`, `UPDATE rollup_state SET until = 0`); err != nil { // as in a ledger from before
 		t.Fatal(err)
 	}
 	r.reopen()

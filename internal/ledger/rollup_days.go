@@ -1,0 +1,186 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"mai/internal/sqldb"
+)
+
+// dayGrace is how long after its end a day is rolled up, when few of its calls are still open. What ends later is added.
+const dayGrace = time.Hour
+
+// days says which days have been rolled up.
+type days struct {
+	zone  *time.Location
+	until int64     // start of the first that has not; 0 when none has
+	due   time.Time // when the next one can be; zero when that has to be looked up
+}
+
+func loadDays(tx *sqldb.Tx) (d days, err error) {
+	var name string
+	if err := tx.Row(`SELECT zone, until FROM rollup_state`, nil, &name, &d.until); err != nil {
+		return d, err
+	}
+	if d.zone, err = time.LoadLocation(name); err != nil {
+		return d, fmt.Errorf("zone of the day roll-ups: %w", err)
+	}
+	return d, nil
+}
+
+// of is the day that a time is in: one of the zone, cut where a UTC day ends, so that they add up to both, and to months.
+func (d days) of(at time.Time) (start, end time.Time, err error) {
+	list, err := Days(at, at.Add(48*time.Hour), d.zone)
+	if err != nil {
+		return start, end, err
+	}
+	start, end = list[0], list[1]
+	midnight := at.UTC().Truncate(24 * time.Hour)
+	if midnight.After(start) {
+		start = midnight
+	}
+	if next := midnight.AddDate(0, 0, 1); next.Before(end) {
+		end = next
+	}
+	return start, end, nil
+}
+
+func periodStart(t time.Time) time.Time {
+	y, m, _ := t.UTC().Date()
+	return time.Date(y, m, 1, 0, 0, 0, 0, time.UTC)
+}
+
+// KeepDays makes the day roll-ups those of a zone. After a change of the zone they are made anew, one day with each commit,
+// until when long periods are summed from the finer ones.
+func (l *Ledger) KeepDays(ctx context.Context, zone *time.Location) error {
+	return l.db.Write(ctx, func(tx *sqldb.Tx) error {
+		if l.books.rollups.days.zone.String() == zone.String() {
+			return nil
+		}
+		return l.books.rollups.resetDays(tx, zone)
+	})
+}
+
+// resetDays forgets all day roll-ups.
+func (r *rollups) resetDays(tx *sqldb.Tx, zone *time.Location) error {
+	for _, statement := range []string{`DELETE FROM rollup_days`, `DELETE FROM rollup_day_values`} {
+		if _, err := tx.Exec(statement); err != nil {
+			return err
+		}
+	}
+	return r.setDays(tx, days{zone: zone})
+}
+
+func (r *rollups) setDays(tx *sqldb.Tx, d days) error {
+	before := r.days
+	r.days = d
+	tx.Undo(func() { r.days = before })
+	if d.until == before.until && d.zone == before.zone {
+		return nil
+	}
+	_, err := tx.Exec(`UPDATE rollup_state SET zone = $1, until = $2`, d.zone.String(), d.until)
+	return err
+}
+
+// closeDay rolls up one day that is over, the first that has not been. It reports whether there was one.
+func (r *rollups) closeDay(tx *sqldb.Tx) (bool, error) {
+	if tx.Now.Before(r.days.due) {
+		return false, nil
+	}
+	next := r.days
+	open, end, err := next.of(tx.Now.Add(-dayGrace))
+	if err != nil {
+		return false, err
+	}
+	var first int64
+	err = tx.Row(`SELECT at FROM rollups WHERE at >= $1 AND at < $2 ORDER BY at LIMIT 1`, []any{next.until, open.UnixMicro()}, &first)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		next.until, next.due = max(next.until, open.UnixMicro()), end.Add(dayGrace)
+		return false, r.setDays(tx, next)
+	}
+	if err != nil {
+		return false, err
+	}
+	from, to, err := next.of(time.UnixMicro(first))
+	if err != nil {
+		return false, err
+	}
+	rows, err := storedRollups(tx, from, to)
+	if err != nil {
+		return false, err
+	}
+	sums, err := dayRows(rows, func(int64) int64 { return from.UnixMicro() })
+	if err != nil {
+		return false, err
+	}
+	for key, s := range sums {
+		if err := r.insertDay(tx, key, s); err != nil {
+			return false, err
+		}
+	}
+	next.until = to.UnixMicro()
+	return true, r.setDays(tx, next)
+}
+
+// dayKey is a row of the day roll-ups: of a series when field is "", else of one value.
+type dayKey struct {
+	at           int64
+	field, value string
+	series       series
+}
+
+// dayRows sums rows of a day as they are kept, with the start of the day of each.
+func dayRows(rows map[rollup]Sums, day func(at int64) int64) (map[dayKey]Sums, error) {
+	sums := map[dayKey]Sums{}
+	for r, s := range rows {
+		at := day(r.at)
+		keys := []dayKey{{at: at, series: r.series}}
+		for _, f := range fields() {
+			keys = append(keys, dayKey{at: at, field: f.column, value: *f.in(&r.series)})
+		}
+		for _, k := range keys {
+			sum, err := sums[k].Add(s)
+			if err != nil {
+				return nil, err
+			}
+			sums[k] = sum
+		}
+	}
+	return sums, nil
+}
+
+func (r *rollups) insertDay(tx *sqldb.Tx, key dayKey, s Sums) error {
+	if key.field != "" {
+		_, err := tx.Exec(addDayValue, append([]any{key.at, key.field, key.value}, s.columns()...)...)
+		return err
+	}
+	id, err := r.id(tx, key.series)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(addDay, append([]any{key.at, id}, s.columns()...)...)
+	return err
+}
+
+// addToDay adds to a day that has been rolled up already.
+func (r *rollups) addToDay(tx *sqldb.Tx, key rollup, s Sums) error {
+	if key.at >= r.days.until {
+		return nil
+	}
+	day, _, err := r.days.of(time.UnixMicro(key.at))
+	if err != nil {
+		return err
+	}
+	sums, err := dayRows(map[rollup]Sums{key: s}, func(int64) int64 { return day.UnixMicro() })
+	if err != nil {
+		return err
+	}
+	for key, s := range sums {
+		if err := r.insertDay(tx, key, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
