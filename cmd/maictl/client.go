@@ -225,31 +225,6 @@ func show(c fleet.Client) shownClient {
 	return shownClient{c.Name, c.Instance(), c.State, c.Limit, c.Markup.String(), c.Created.Truncate(time.Second), c.Unfinished}
 }
 
-func (p *program) clientList() *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List the clients", Args: cobra.NoArgs, Aliases: []string{"ls"},
-		Example: "  maictl client list\n  maictl client list --json",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
-				clients, err := f.Clients(ctx)
-				if err != nil {
-					return err
-				}
-				shown, rows := []shownClient{}, [][]string{}
-				for _, c := range clients {
-					shown = append(shown, show(c))
-					rows = append(rows, []string{c.Name, c.Instance(), stateWord(c), dollars(c.Limit), c.Markup.String(), c.Created.Format(time.DateOnly)})
-				}
-				if p.json {
-					return printJSON(cmd, shown)
-				}
-				return printTable(cmd, "No clients yet. Make one with `maictl client create`.",
-					[]string{"Client", "Instance", "State", "Limit a month", "Markup", "Created"}, rows)
-			})
-		},
-	}
-}
-
 // onClient is a command on one client.
 func (p *program) onClient(use, short, example string, fn func(context.Context, *cobra.Command, *fleet.Fleet, fleet.Client, []string) error, args cobra.PositionalArgs) *cobra.Command {
 	return &cobra.Command{

@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"mai/internal/fault"
 	"mai/internal/fleet"
 	"mai/internal/money"
+	"mai/internal/summary"
 )
 
 func (p *program) clientUsage() *cobra.Command {
@@ -17,6 +20,14 @@ func (p *program) clientUsage() *cobra.Command {
 			u, err := f.Usage(ctx, c)
 			if err != nil {
 				return err
+			}
+			live, err := f.Live(ctx, []fleet.Client{c})
+			if err != nil {
+				return err
+			}
+			told := listedClient{Live: live[c.ID].Summary}
+			if err := live[c.ID].Err; err != nil {
+				told.LiveError = fault.Message(err)
 			}
 			if p.json {
 				return printJSON(cmd, struct {
@@ -29,19 +40,33 @@ func (p *program) clientUsage() *cobra.Command {
 					Markup      string        `json:"markup"`
 					ChargeMonth money.Amount  `json:"charge_month"`
 					At          time.Time     `json:"at"`
-				}{c.Name, u.Month, u.Day, u.Total, u.Limit, u.Remaining, c.Markup.String(), u.Charge, u.At.Truncate(time.Second)})
+					// What the instance tells: its own books, which are what the client pays by.
+					Live      *summary.Summary `json:"live"`
+					LiveError string           `json:"live_error,omitempty"`
+				}{c.Name, u.Month, u.Day, u.Total, u.Limit, u.Remaining, c.Markup.String(), u.Charge, u.At.Truncate(time.Second), told.Live, told.LiveError})
 			}
-			return printUsage(cmd, c, u)
+			return printUsage(cmd, c, u, told)
 		}, cobra.ExactArgs(1))
 }
 
-func printUsage(cmd *cobra.Command, c fleet.Client, u fleet.Usage) error {
-	return printTable(cmd, "", []string{c.Name, u.At.Format("January 2006, UTC")}, [][]string{
+func printUsage(cmd *cobra.Command, c fleet.Client, u fleet.Usage, told listedClient) error {
+	rows := [][]string{
 		{"Spent this month (cost)", dollars(&u.Month)},
 		{"Spent today (cost)", dollars(&u.Day)},
 		{"Limit a month (cost)", dollars(u.Limit)},
 		{"Remaining (cost)", dollars(u.Remaining)},
 		{fmt.Sprintf("Charge this month (× %s)", c.Markup), dollars(&u.Charge)},
 		{"Spent in all (cost)", dollars(&u.Total)},
-	})
+	}
+	if s := told.Live; s != nil {
+		rows = append(rows, []string{"In its books (cost)", dollars(&s.Spend.Cost)}, []string{"In its books (charge)", dollars(&s.Spend.Charge)},
+			[]string{"Month before (charge)", dollars(&s.Previous.Charge)}, []string{"Requests this month", strconv.FormatInt(s.Spend.Requests, 10)},
+			[]string{"Users, active ones", fmt.Sprintf("%d, %d", s.Users, s.ActiveUsers)})
+		if note := alarms(s); note != "" {
+			rows = append(rows, []string{"Notes", note})
+		}
+	} else if told.LiveError != "" {
+		rows = append(rows, []string{"Instance", told.LiveError})
+	}
+	return printTable(cmd, "", []string{c.Name, u.At.Format("January 2006, UTC")}, rows)
 }

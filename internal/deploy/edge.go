@@ -230,26 +230,40 @@ func (h *Host) ConfigureEdge(ctx context.Context, t TLS) error {
 }
 
 // Answers asks the instance as everybody does: at its domain over TLS, whose certificate must be good, or at the host's
-// address. It goes to that address whatever DNS says, which is another check's question.
+// address.
 func Answers(ctx context.Context, addr netip.Addr, domain string, t TLS) error {
-	dial := t.Dial
-	if dial == nil {
-		dial = (&net.Dialer{}).DialContext
-	}
 	port, url := uint16(80), "http://"+netip.AddrPortFrom(addr, 80).String()
 	if domain != "" {
 		port, url = 443, "https://"+domain
 	}
-	roots, err := t.roots()
+	transport, err := t.Outside(func(string) netip.AddrPort { return netip.AddrPortFrom(addr, port) })
 	if err != nil {
 		return err
 	}
-	return ask(ctx, &http.Transport{
+	return ask(ctx, transport, url+"/health")
+}
+
+// Outside reaches hosts as everybody does. It goes to the address that at gives for the name in a URL, whatever DNS says,
+// which is another check's question. The caller closes its idle connections.
+func (t TLS) Outside(at func(host string) netip.AddrPort) (*http.Transport, error) {
+	dial := t.Dial
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	roots, err := t.roots()
+	if err != nil {
+		return nil, err
+	}
+	return &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return dial(ctx, network, netip.AddrPortFrom(addr, port).String())
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			host, _, err := net.SplitHostPort(address)
+			if err != nil {
+				return nil, err
+			}
+			return dial(ctx, network, at(host).String())
 		},
-	}, url+"/health")
+	}, nil
 }
 
 // roots are whom checks from outside trust; nil is whom the machine trusts.

@@ -209,16 +209,26 @@ func (h *Host) writeCompose(ctx context.Context, folder string, s spec) error {
 
 // Healthy asks the instance inside its own network. Nil is healthy.
 func (h *Host) Healthy(ctx context.Context, name string) error {
+	transport, err := h.Inside(ctx, name)
+	if err != nil {
+		return err
+	}
+	return ask(ctx, transport, "http://"+name+"/health")
+}
+
+// Inside reaches a running instance in its own network, through the connection to its host. The caller closes its idle
+// connections.
+func (h *Host) Inside(ctx context.Context, name string) (*http.Transport, error) {
 	s, err := h.State(ctx, name)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case !s.Exists:
-		return fault.New(fault.Unavailable, "%s has no container.", name)
+		return nil, fault.New(fault.Unavailable, "%s has no container.", name)
 	case !s.Running || !s.Address.IsValid():
-		return fault.New(fault.Unavailable, "%s is %s. `maictl client logs` shows its last words.", name, s.Status)
+		return nil, fault.New(fault.Unavailable, "%s is %s. `maictl client logs` shows its last words.", name, s.Status)
 	}
-	return ask(ctx, &http.Transport{DialContext: h.dialer(s.Address, instancePort)}, "http://"+name+"/health")
+	return &http.Transport{DialContext: h.dialer(s.Address, instancePort)}, nil
 }
 
 // askTime is how long one question may take.

@@ -31,7 +31,7 @@ const management = "sk-or-v1-5ec000000000000000000000000000000000000000000000000
 
 // rig is a fleet on a fresh folder, with the simulator as OpenRouter.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	server *httptest.Server
 	fleet  *fleet.Fleet
@@ -45,7 +45,7 @@ type rig struct {
 	dnsWait  time.Duration
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	t.Helper()
 	router, err := sim.New(sim.Options{})
 	if err != nil {
