@@ -294,7 +294,7 @@ function PolicyForm({ policy }: { policy: DataPolicy }) {
         )}
       </div>
       <Confirm
-        title={t`Leave without saving`}
+        title={t`Leave without saving?`}
         verb={t`Leave`}
         danger
         open={leaving.asking}
