@@ -49,7 +49,7 @@ func (w *world) plant(ctx context.Context, r *row) ([]canary, error) {
 		{http.MethodGet, "/api/v1/users", nil, 200},
 		{http.MethodGet, "/api/v1/instance", nil, 200},
 		{http.MethodGet, "/api/v1/auths/me", nil, 200},
-		{http.MethodGet, "/api/v1/auths/api_key", nil, 200},
+		{http.MethodGet, "/api/v1/api-keys", nil, 200},
 		{http.MethodGet, "/api/v1/models", nil, 200},
 		{http.MethodGet, "/api/v1/usage/report", nil, 200},
 		{http.MethodGet, "/api/v1/usage/ledger?format=csv", nil, 200},

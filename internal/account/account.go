@@ -80,7 +80,8 @@ type User struct {
 // Identity is who sent a request, and by which proof.
 type Identity struct {
 	User
-	APIKeyID string // "" when the proof is a session
+	APIKeyID string   // "" when the proof is a session
+	Models   []string // that the API key may use; none means all
 
 	hash    string // of the session's token or the API key
 	changed <-chan struct{}

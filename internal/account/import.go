@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -63,8 +64,8 @@ func importUser(tx *sqldb.Tx, u ImportedUser) error {
 		return nil
 	}
 	key := newToken(apiKeyPrefix)
-	_, err = tx.Exec(`INSERT INTO api_keys (id, user_id, key_hash, last4, created_at, last_used_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		u.APIKey.ID, u.ID, hashToken(key), key[len(key)-4:], u.APIKey.CreatedAt.UnixMicro(), microOrNil(u.APIKey.LastUsedAt))
+	_, err = tx.Exec(`INSERT INTO api_keys (id, user_id, name, key_hash, last4, models, created_at, last_used_at) VALUES ($1, $2, $3, $4, $5, '[]', $6, $7)`,
+		u.APIKey.ID, u.ID, cmp.Or(u.APIKey.Name, defaultKeyName), hashToken(key), key[len(key)-4:], u.APIKey.CreatedAt.UnixMicro(), microOrNil(u.APIKey.LastUsedAt))
 	return err
 }
 

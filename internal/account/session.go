@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -60,8 +61,13 @@ func (a *Accounts) identify(ctx context.Context, hash string, isKey bool) (id Id
 	err = a.db.Read(ctx, func(tx *sqldb.Tx) (err error) {
 		var used, expires int64
 		if isKey {
-			id.User, err = oneUser(tx, `SELECT `+userColumns+`, k.id, COALESCE(k.last_used_at, 0)
-				FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.key_hash = $1 AND u.disabled = 0`, hash, &id.APIKeyID, &used)
+			var models string
+			id.User, err = oneUser(tx, `SELECT `+userColumns+`, k.id, k.models, COALESCE(k.last_used_at, 0), COALESCE(k.expires_at, 0)
+				FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.key_hash = $1 AND k.revoked_at IS NULL AND u.disabled = 0`,
+				hash, &id.APIKeyID, &models, &used, &expires)
+			if err == nil {
+				err = json.Unmarshal([]byte(models), &id.Models)
+			}
 		} else {
 			id.User, err = oneUser(tx, `SELECT `+userColumns+`, s.last_seen_at, s.expires_at
 				FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = $1 AND u.disabled = 0`, hash, &used, &expires)
@@ -70,6 +76,8 @@ func (a *Accounts) identify(ctx context.Context, hash string, isKey bool) (id Id
 		switch {
 		case isKey && gone:
 			return fault.New(fault.Unauthenticated, "This API key is not valid. Create a new one in your settings.")
+		case isKey && err == nil && expires != 0 && tx.Now.UnixMicro() >= expires:
+			return fault.New(fault.Unauthenticated, "This API key has expired. Create a new one in your settings.")
 		case !isKey && (gone || err == nil && sessionOver(tx.Now, used, expires)):
 			return fault.New(fault.Unauthenticated, "You are signed out. Sign in to go on.")
 		}

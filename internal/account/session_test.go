@@ -47,7 +47,13 @@ func TestWhatEndsSessionsAndStreams(t *testing.T) {
 			_, err := in.Update(in.t.Context(), bob.ID, account.Changes{Name: &name})
 			return err
 		}, true, true, true},
-		{"revoke key", func(in *instance, bob account.Identity) error { return in.RevokeAPIKey(in.t.Context(), bob.ID) }, true, true, false},
+		{"revoke key", func(in *instance, bob account.Identity) error { 
+			keys, err := in.APIKeys(in.t.Context(), bob.ID)
+			if err != nil {
+				return err
+			}
+			return in.RevokeAPIKey(in.t.Context(), bob.ID, keys[0].ID)
+		}, true, true, false},
 		{"replace key", func(in *instance, bob account.Identity) error {
 			_, err := in.CreateAPIKey(in.t.Context(), bob.ID)
 			return err
@@ -151,7 +157,7 @@ func TestUseIsNotedOncePerMinute(t *testing.T) {
 			t.Errorf("last active at %v, %v", user.LastActiveAt, err)
 		}
 	}
-	if k, err := in.APIKey(t.Context(), ann.ID); err != nil || k.LastUsedAt != clock || !strings.HasSuffix(key, k.Last4) {
+	if k, err := in.APIKeys(t.Context(), ann.ID); err != nil || len(k) != 1 || k[0].LastUsedAt != clock || !strings.HasSuffix(key, k[0].Last4) {
 		t.Errorf("%+v %v", k, err)
 	}
 	if err := db.Close(); err != nil {
@@ -162,8 +168,6 @@ func TestUseIsNotedOncePerMinute(t *testing.T) {
 func TestAPIKeys(t *testing.T) {
 	in := open(t, account.Options{})
 	ann, _ := in.first()
-	_, err := in.APIKey(t.Context(), ann.ID)
-	want(t, err, fault.NotFound, "no API key")
 	key, err := in.CreateAPIKey(t.Context(), ann.ID)
 	if err != nil || !strings.HasPrefix(key, "sk-") || len(key) < 46 {
 		t.Fatalf("%q %v", key, err)
@@ -177,11 +181,46 @@ func TestAPIKeys(t *testing.T) {
 		_, err := in.Authenticate(t.Context(), bad)
 		want(t, err, fault.Unauthenticated, "")
 	}
-	if err := in.RevokeAPIKey(t.Context(), ann.ID); err != nil || in.alive(key) {
+	want(t, in.RevokeAPIKey(t.Context(), "somebody", id.APIKeyID), fault.NotFound, "no such API key")
+	if err := in.RevokeAPIKey(t.Context(), ann.ID, id.APIKeyID); err != nil || in.alive(key) {
 		t.Errorf("alive after it was revoked; %v", err)
 	}
+	want(t, in.RevokeAPIKey(t.Context(), ann.ID, id.APIKeyID), fault.NotFound, "no such API key")
 	_, err = in.CreateAPIKey(t.Context(), "nobody")
 	want(t, err, fault.NotFound, "no such user")
+}
+
+// TestNamedKeys are several, each with an end and models of its own; one that is gone keeps its name.
+func TestNamedKeys(t *testing.T) {
+	in := open(t, account.Options{})
+	ann, _ := in.first()
+	soon := in.now().Add(time.Hour)
+	made, editor, err := in.AddAPIKey(t.Context(), ann.ID, account.APIKey{Name: " Editor ", ExpiresAt: soon, Models: []string{"a/b"}})
+	if err != nil || made.Name != "Editor" {
+		t.Fatal(made, err)
+	}
+	second, _, err := in.AddAPIKey(t.Context(), ann.ID, account.APIKey{Name: "Editor"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id := in.identity(editor); id.APIKeyID != made.ID || len(id.Models) != 1 || id.Models[0] != "a/b" {
+		t.Errorf("%+v", id)
+	}
+	_, _, err = in.AddAPIKey(t.Context(), ann.ID, account.APIKey{Name: "Past", ExpiresAt: soon.Add(-time.Hour)})
+	want(t, err, fault.Invalid, "in the future")
+	_, _, err = in.AddAPIKey(t.Context(), ann.ID, account.APIKey{Name: " "})
+	want(t, err, fault.Invalid, "name")
+	_, _, err = in.AddAPIKey(t.Context(), ann.ID, account.APIKey{Name: "Many", Models: make([]string, 101)})
+	want(t, err, fault.Invalid, "at most 100 models")
+	if keys, err := in.APIKeys(t.Context(), ann.ID); err != nil || len(keys) != 2 || keys[0].ID != second.ID || !keys[0].ExpiresAt.IsZero() || !keys[1].ExpiresAt.Equal(soon) {
+		t.Errorf("%+v, %v", keys, err)
+	}
+	if err := in.RevokeAPIKey(t.Context(), ann.ID, made.ID); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := in.APIKeyNames(t.Context()); err != nil || names[made.ID] != (account.KeyName{Name: "Editor", UserID: ann.ID}) || in.alive(editor) {
+		t.Errorf("%v, %v", names, err)
+	}
 }
 
 func TestSignInRefusals(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -164,6 +165,9 @@ func (g *Gateway) complete(w http.ResponseWriter, r *http.Request, id account.Id
 		return err
 	}
 	call, err := g.meter.Prepare(r.Context(), meter.Request{Kind: "api", UserID: id.ID, TeamID: id.TeamID, APIKeyID: id.APIKeyID, Body: body})
+	if err == nil && !mayUse(id, call.Model.ID) {
+		err = fault.New(fault.Forbidden, "This API key may not use the model %s. Use one of GET /v1/models, or another key.", call.Model.ID)
+	}
 	if err != nil {
 		return err
 	}
@@ -177,6 +181,11 @@ func (g *Gateway) complete(w http.ResponseWriter, r *http.Request, id account.Id
 		return nil
 	}
 	return g.plain(ctx, w, call)
+}
+
+// mayUse reports whether the caller's API key is for a model.
+func mayUse(id account.Identity, model string) bool {
+	return len(id.Models) == 0 || slices.Contains(id.Models, model)
 }
 
 // whileAllowed returns a context that ends when the caller goes away or may not be here any more, and what to call
@@ -304,7 +313,7 @@ func (s *streamWriter) send(data []byte) {
 }
 
 // models serves GET /v1/models.
-func (g *Gateway) models(w http.ResponseWriter, r *http.Request, _ account.Identity) error {
+func (g *Gateway) models(w http.ResponseWriter, r *http.Request, id account.Identity) error {
 	list, err := g.meter.Models(r.Context())
 	if err != nil {
 		return err
@@ -319,7 +328,7 @@ func (g *Gateway) models(w http.ResponseWriter, r *http.Request, _ account.Ident
 	}
 	data := make([]model, 0, len(list))
 	for _, m := range list {
-		if m.Priceable() && m.Refusal == meter.Allowed {
+		if m.Priceable() && m.Refusal == meter.Allowed && mayUse(id, m.ID) {
 			data = append(data, model{m.ID, "model", m.Created.Unix(), "openrouter", m.Name, m.Context})
 		}
 	}

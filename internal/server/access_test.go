@@ -189,6 +189,9 @@ func (m *matrix) request(route server.Route, a actor, o object) (path string, bo
 		return route.Path + "?days=30", nil
 	}
 	path = strings.NewReplacer("{id}", id, "{message_id}", about.reply).Replace(route.Path)
+	if strings.HasPrefix(route.Path, "/api/v1/api-keys/") && o != missing {
+		path = "/api/v1/api-keys/" + m.apiKey(a, o)
+	}
 	if route.Method == "DELETE" && route.Path == "/api/v1/budgets" {
 		path += "?scope=company&period=day"
 	}
@@ -218,6 +221,22 @@ func (m *matrix) team() string {
 	return team.ID
 }
 
+// apiKey is a new key of the actor or, for others and for who may have none, of the first user.
+func (m *matrix) apiKey(a actor, o object) string {
+	owner := m.shared[0].owner.id
+	if o == anothers && a.id == owner {
+		owner = m.shared[1].owner.id
+	}
+	if o == own && a.allowed(server.Users) {
+		owner = a.id
+	}
+	key, _, err := m.accounts.AddAPIKey(m.t.Context(), owner, account.APIKey{Name: "key"})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return key.ID
+}
+
 // body is a request that is right but for what the case is about.
 func (m *matrix) body(route server.Route, a actor, o object, about answer) any {
 	switch route.Method + " " + route.Path {
@@ -245,6 +264,8 @@ func (m *matrix) body(route server.Route, a actor, o object, about answer) any {
 		return map[string]any{"no_training": true, "zero_retention": false, "regions": []string{}, "providers": []string{}}
 	case "PUT /api/v1/budget":
 		return map[string]any{"limit": "100"}
+	case "POST /api/v1/api-keys":
+		return map[string]any{"name": "Editor"}
 	case "PUT /api/v1/budgets":
 		return map[string]any{"scope": "company", "subject": "", "period": "day", "limit": "100", "hard": true}
 	case "PATCH /api/v1/chats/{id}":

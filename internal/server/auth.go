@@ -7,7 +7,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"mai/internal/account"
-	"mai/internal/fault"
 	"mai/internal/meter"
 	"mai/internal/webapp"
 )
@@ -106,35 +105,6 @@ type passwordInput struct {
 
 func (s *Server) changePassword(ctx context.Context, c caller, in *passwordInput) (*none, error) {
 	return nil, s.Accounts.ChangePassword(ctx, c.Identity, in.Body.Current, in.Body.New)
-}
-
-type apiKeyReply struct {
-	Exists     bool       `json:"exists"`
-	Last4      string     `json:"last4,omitempty"`
-	CreatedAt  *time.Time `json:"created_at,omitempty"`
-	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
-}
-
-type newKeyReply struct {
-	APIKey string `json:"api_key" doc:"shown this once"`
-}
-
-func (s *Server) apiKeyRoutes(api huma.API) {
-	const path = "/api/v1/auths/api_key"
-	add(s, api, Users, "GET", path, "The own API key, without itself", func(ctx context.Context, c caller, _ *struct{}) (*body[apiKeyReply], error) {
-		key, err := s.Accounts.APIKey(ctx, c.ID)
-		if fault.Is(err, fault.NotFound) {
-			return reply(apiKeyReply{}, nil)
-		}
-		return reply(apiKeyReply{true, key.Last4, &key.CreatedAt, timeOrNil(key.LastUsedAt)}, err)
-	})
-	add(s, api, Users, "POST", path, "Make an API key for /v1, in place of the last one", func(ctx context.Context, c caller, _ *struct{}) (*body[newKeyReply], error) {
-		key, err := s.Accounts.CreateAPIKey(ctx, c.ID)
-		return reply(newKeyReply{key}, err)
-	})
-	add(s, api, Users, "DELETE", path, "Revoke the own API key", func(ctx context.Context, c caller, _ *struct{}) (*none, error) {
-		return nil, s.Accounts.RevokeAPIKey(ctx, c.ID)
-	})
 }
 
 func timeOrNil(t time.Time) *time.Time {

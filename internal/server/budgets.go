@@ -48,8 +48,8 @@ type monthBudgetInput struct {
 
 // BudgetID is what there is one budget for.
 type BudgetID struct {
-	Scope   ledger.Scope `json:"scope" query:"scope" enum:"company,team,user" required:"true" doc:"whose spending is limited"`
-	Subject string       `json:"subject" query:"subject" required:"false" doc:"id of the team or user; empty for the company"`
+	Scope   ledger.Scope `json:"scope" query:"scope" enum:"company,team,user,key" required:"true" doc:"whose spending is limited"`
+	Subject string       `json:"subject" query:"subject" required:"false" doc:"id of the team, user or API key; empty for the company"`
 	Period  ledger.Span  `json:"period" query:"period" enum:"day,week,month" required:"true" doc:"in UTC, weeks from Monday"`
 }
 
@@ -69,7 +69,8 @@ type budgetInput struct {
 // BudgetItem is a budget as admins see it.
 type BudgetItem struct {
 	BudgetID
-	Name      string       `json:"name" doc:"of the team or user; empty for the company, and for one that is gone"`
+	Name      string       `json:"name" doc:"of the team, user or API key; empty for the company"`
+	Owner     string       `json:"owner" doc:"whose API key it is; else empty"`
 	Limit     money.Amount `json:"limit"`
 	Hard      bool         `json:"hard" doc:"it refuses what does not fit"`
 	Alerts    []int        `json:"alerts" doc:"per cent of the limit"`
@@ -80,9 +81,9 @@ type BudgetItem struct {
 	ResetsAt  time.Time    `json:"resets_at"`
 }
 
-func newBudgetItem(b ledger.BudgetState, name string) BudgetItem {
+func newBudgetItem(b ledger.BudgetState) BudgetItem {
 	return BudgetItem{
-		BudgetID: BudgetID{b.Scope, b.Subject, b.Span}, Name: name, Limit: b.Limit, Hard: b.Hard, Alerts: append([]int{}, b.Alerts...),
+		BudgetID: BudgetID{b.Scope, b.Subject, b.Span}, Limit: b.Limit, Hard: b.Hard, Alerts: append([]int{}, b.Alerts...),
 		Spent: b.Spent, Held: b.Held, Remaining: b.Remaining(), StartsAt: b.StartsAt, ResetsAt: b.ResetsAt,
 	}
 }
@@ -173,6 +174,8 @@ func parseLimit(text string) (money.Amount, error) {
 	switch {
 	case errors.Is(err, money.ErrTooFine), err == nil && limit%micro != 0:
 		return 0, fault.New(fault.Invalid, "A budget has at most 6 decimals. Round it.")
+	case err == nil && limit < 0:
+		return 0, fault.New(fault.Invalid, "A budget cannot be negative. Enter 0 to stop all spending, or delete it for no limit.")
 	case errors.Is(err, money.ErrRange), err == nil && limit > maxLimit:
 		return 0, fault.New(fault.Invalid, "A budget is at most 1,000,000 USD. Enter less, or delete it for no limit.")
 	case err != nil:
@@ -207,6 +210,12 @@ func (s *Server) checkSubject(ctx context.Context, b ledger.Budget) error {
 	case ledger.Team:
 		_, err := s.Accounts.Team(ctx, b.Subject)
 		return err
+	case ledger.APIKey:
+		names, err := s.Accounts.APIKeyNames(ctx)
+		if _, known := names[b.Subject]; err == nil && !known {
+			err = fault.New(fault.NotFound, "There is no such API key. Reload the page.")
+		}
+		return err
 	}
 	if b.Subject != "" {
 		return fault.New(fault.Invalid, "The company's budget has no subject. Leave it empty.")
@@ -224,19 +233,34 @@ func (s *Server) listBudgets(ctx context.Context) ([]BudgetItem, error) {
 	if err != nil {
 		return nil, err
 	}
+	keys, err := s.Accounts.APIKeyNames(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var ids []string
 	for _, b := range budgets {
-		if b.Scope == ledger.User {
+		switch b.Scope {
+		case ledger.User:
 			ids = append(ids, b.Subject)
+		case ledger.APIKey:
+			ids = append(ids, keys[b.Subject].UserID)
 		}
 	}
 	users, err := s.Accounts.Names(ctx, ids)
 	list := make([]BudgetItem, len(budgets))
 	for i, b := range budgets {
-		list[i] = newBudgetItem(b, map[ledger.Scope]string{ledger.Team: teams[b.Subject], ledger.User: users[b.Subject]}[b.Scope])
+		list[i] = newBudgetItem(b)
+		switch b.Scope {
+		case ledger.Team:
+			list[i].Name = teams[b.Subject]
+		case ledger.User:
+			list[i].Name = users[b.Subject]
+		case ledger.APIKey:
+			list[i].Name, list[i].Owner = keys[b.Subject].Name, users[keys[b.Subject].UserID]
+		}
 	}
 	rank := func(b BudgetItem) int {
-		return slices.Index([]ledger.Scope{ledger.Company, ledger.Team, ledger.User}, b.Scope)
+		return slices.Index([]ledger.Scope{ledger.Company, ledger.Team, ledger.User, ledger.APIKey}, b.Scope)
 	}
 	slices.SortStableFunc(list, func(a, b BudgetItem) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Subject, b.Subject), a.StartsAt.Compare(b.StartsAt))

@@ -97,3 +97,51 @@ func TestBadBudgets(t *testing.T) {
 		t.Errorf("%v", list)
 	}
 }
+
+// TestAPIKeys makes keys with an end, models and a budget, uses them, and revokes them.
+func TestAPIKeys(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{})
+	admin, ola := r.admin(), r.user("ola", account.Member)
+	made := ola.must(200, "POST", "/api/v1/api-keys", map[string]any{
+		"name": "Editor", "models": []string{model}, "expires_at": "2126-01-01T00:00:00Z", "budget": map[string]any{"limit": "0.05", "period": "week"},
+	})
+	key := &client{rig: r, token: made["api_key"].(string)}
+	if got := key.complete("openai/gpt-4.1-mini", `{"tokens":5}`); got.status != 403 || !strings.Contains(got.text, "may not use the model") {
+		t.Errorf("another model: %d %s", got.status, got.text)
+	}
+	if list := key.must(200, "GET", "/v1/models", nil)["data"].([]any); len(list) != 1 || list[0].(map[string]any)["id"] != model {
+		t.Errorf("its models: %v", list)
+	}
+	if got := key.complete(model, `{"tokens":5}`); got.status != 200 {
+		t.Errorf("its own model: %d %s", got.status, got.text)
+	}
+	is := ola.must(200, "GET", "/api/v1/api-keys", nil)["items"].([]any)[0].(map[string]any)
+	budgets := is["budgets"].([]any)
+	if is["last4"] != key.token[len(key.token)-4:] || is["last_used_at"] == nil || is["expired"] != false || len(budgets) != 1 || budgets[0].(map[string]any)["spent"] == "0" || is["api_key"] != nil {
+		t.Errorf("%v", is)
+	}
+	item := admin.must(200, "GET", "/api/v1/budgets", nil)["items"].([]any)[0].(map[string]any)
+	if item["scope"] != "key" || item["name"] != "Editor" || item["owner"] != "ola" {
+		t.Errorf("an admin sees %v", item)
+	}
+	admin.must(200, "PUT", "/api/v1/budgets", budget("key", made["id"].(string), "week", "0", true))
+	if got := key.complete(model, `{"tokens":5}`); got.status != 402 || !strings.Contains(got.text, "Your API key's budget for this week is used up") {
+		t.Errorf("at nothing: %d %s", got.status, got.text)
+	}
+	if got := ola.complete(model, `{"tokens":5}`); got.status != 200 {
+		t.Errorf("without the key: %d %s", got.status, got.text)
+	}
+	if got := ola.call("POST", "/api/v1/api-keys", map[string]any{"name": "x", "models": []string{"no/model"}}); got.status != 400 || !strings.Contains(got.text, "no model") {
+		t.Errorf("%d %s", got.status, got.text)
+	}
+	ola.must(204, "DELETE", "/api/v1/api-keys/"+made["id"].(string), nil)
+	key.must(401, "GET", "/v1/models", nil)
+	if n := len(admin.must(200, "GET", "/api/v1/budgets", nil)["items"].([]any)); n != 0 {
+		t.Errorf("%d budgets are left", n)
+	}
+	first := ola.must(200, "POST", "/api/v1/auths/api_key", nil)["api_key"].(string)
+	second := ola.must(200, "POST", "/api/v1/auths/api_key", nil)["api_key"].(string)
+	(&client{rig: r, token: first}).must(401, "GET", "/v1/models", nil)
+	(&client{rig: r, token: second}).must(200, "GET", "/v1/models", nil)
+}

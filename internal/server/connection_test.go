@@ -124,30 +124,3 @@ func TestReady(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
-
-// TestAPIKey makes, replaces and revokes a key.
-func TestAPIKey(t *testing.T) {
-	t.Parallel()
-	r := start(t, settings{})
-	user := r.admin()
-	make := func() *client {
-		key, _ := user.must(200, "POST", "/api/v1/auths/api_key", nil)["api_key"].(string)
-		return &client{rig: r, token: key}
-	}
-	state := func() map[string]any { return user.must(200, "GET", "/api/v1/auths/api_key", nil) }
-	if state()["exists"] != false {
-		t.Errorf("%v", state())
-	}
-	first := make()
-	if is := state(); !strings.HasPrefix(first.token, "sk-") || is["exists"] != true || is["last4"] != first.token[len(first.token)-4:] {
-		t.Errorf("%s %v", first.token, is)
-	}
-	first.must(200, "GET", "/v1/models", nil)
-	second := make()
-	first.must(401, "GET", "/v1/models", nil)
-	second.must(200, "GET", "/v1/models", nil)
-	if user.call("DELETE", "/api/v1/auths/api_key", nil).status != 204 || state()["exists"] != false {
-		t.Errorf("%v", state())
-	}
-	second.must(401, "GET", "/v1/models", nil)
-}

@@ -263,7 +263,11 @@ func TestStreamsEnd(t *testing.T) {
 		{"password reset", func(admin, user *client) {
 			admin.must(204, "POST", "/api/v1/users/"+user.id+"/password", map[string]any{"password": "another password"})
 		}, false, true},
-		{"key revoked", func(_, user *client) { user.must(204, "DELETE", "/api/v1/auths/api_key", nil) }, true, false},
+		{"key revoked", func(_, user *client) {
+			for _, key := range user.must(200, "GET", "/api/v1/api-keys", nil)["items"].([]any) {
+				user.must(204, "DELETE", "/api/v1/api-keys/"+key.(map[string]any)["id"].(string), nil)
+			}
+		}, true, false},
 		{"renamed", func(admin, user *client) {
 			admin.must(200, "PATCH", "/api/v1/users/"+user.id, map[string]any{"name": "Other"})
 		}, true, true},
