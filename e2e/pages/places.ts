@@ -11,6 +11,7 @@ export const insidePages = [
   '/settings/connections',
   '/settings/users',
   '/settings/usage',
+  '/settings/budgets',
   '/no/such/page',
 ]
 

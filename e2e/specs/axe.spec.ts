@@ -52,7 +52,7 @@ for (const language of ['en', 'pl']) {
       const axe = new Axe(page, language)
       await speak(page, language)
       await register(context)
-      for (const path of ['profile', 'appearance', 'api-key', 'data-policy', 'connections', 'users', 'usage', 'usage?tab=activity']) {
+      for (const path of ['profile', 'appearance', 'api-key', 'data-policy', 'connections', 'users', 'usage', 'usage?tab=activity', 'budgets']) {
         await visit(page, `/settings/${path}`)
         await axe.check(path)
       }
@@ -89,9 +89,12 @@ for (const language of ['en', 'pl']) {
       await axe.check('the limit')
       await visit(page, '/settings/api-key')
       await button(page, 'Make a key').click()
+      await page.getByRole('dialog').getByLabel(say('Name')).fill('Editor')
+      await axe.check('making an API key')
+      await page.getByRole('dialog').getByRole('button', { name: say('Make'), exact: true }).click()
       await page.getByText(say('Your key is ready.')).waitFor()
       await axe.check('a new API key')
-      await button(page, 'Revoke').click()
+      await page.getByRole('button', { name: say('Revoke {0}').replace('{0}', 'Editor') }).click()
       await page.getByRole('dialog').waitFor()
       await axe.check('revoking')
       await visit(page, '/settings/profile')

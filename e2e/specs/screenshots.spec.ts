@@ -195,7 +195,7 @@ for (const [size, viewport] of Object.entries({
       test('the settings', async ({ context, page }) => {
         await register(context)
         await fill(context)
-        for (const path of ['profile', 'appearance', 'api-key', 'data-policy', 'users', 'usage']) {
+        for (const path of ['profile', 'appearance', 'api-key', 'data-policy', 'users', 'usage', 'budgets']) {
           await visit(page, `/settings/${path}`)
           await shoot(page, path)
         }
@@ -213,6 +213,8 @@ for (const [size, viewport] of Object.entries({
         await page.keyboard.press('Escape')
         await page.goto('/settings/api-key')
         await page.getByRole('button', { name: 'Make a key' }).click()
+        await page.getByRole('dialog').getByLabel('Name').fill('Editor')
+        await page.getByRole('dialog').getByRole('button', { name: 'Make', exact: true }).click()
         await page.getByText('Your key is ready.').waitFor()
         await shoot(page, 'api-key-made')
         await page.goto('/settings/profile')

@@ -143,6 +143,11 @@ test("a personal key is shown once, works like OpenAI, and stops when revoked", 
 	await register(context);
 	await page.goto("/settings/api-key");
 	await page.getByRole("button", { name: "Make a key" }).click();
+	await page.getByRole("dialog").getByLabel("Name").fill("Editor");
+	await page
+		.getByRole("dialog")
+		.getByRole("button", { name: "Make", exact: true })
+		.click();
 	await expect(
 		page.getByText("Copy it now: it is not shown again."),
 	).toBeVisible();
@@ -178,13 +183,11 @@ test("a personal key is shown once, works like OpenAI, and stops when revoked", 
 	expect((await response.json()).choices[0].message.content).toBe(counted(5));
 
 	await page.reload();
-	await expect(page.getByLabel("Key", { exact: true })).toHaveValue(
-		`sk-…${key.slice(-4)}`,
-	);
+	await expect(page.getByText(`sk-…${key.slice(-4)}`)).toBeVisible();
 	expect(await page.content()).not.toContain(key);
 	await page.getByRole("button", { name: "Revoke" }).click();
 	await page
-		.getByRole("dialog", { name: "Revoke key" })
+		.getByRole("dialog", { name: "Revoke Editor" })
 		.getByRole("button", { name: "Revoke" })
 		.click();
 	await expect(page.getByText("You have no key yet.")).toBeVisible();

@@ -1,9 +1,11 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { type ReactNode, useState } from 'react'
-import { del, post } from '../api/client'
-import { apiKeyQuery, modelsQuery, queryClient } from '../api/queries'
+import { del } from '../api/client'
+import { apiKeysQuery, modelsQuery, queryClient } from '../api/queries'
+import type { ApiKey, NewApiKey } from '../api/types'
 import { Button } from '../ui/Button'
+import { usePerPeriod } from '../ui/budgets'
 import { CopyButton } from '../ui/CopyButton'
 import { Confirm } from '../ui/Dialog'
 import { useErrorText } from '../ui/errors'
@@ -12,6 +14,8 @@ import { useFormat } from '../ui/format'
 import { CardSkeleton, LoadError } from '../ui/Load'
 import { Note } from '../ui/Note'
 import { usePageTitle } from '../ui/title'
+import './keys.css'
+import { KeyDialog } from './KeyDialog'
 
 /** A command that can be copied as it is, in words and on a button. */
 function Command({ title, text, copy }: { title: ReactNode; text: string; copy: string }) {
@@ -65,86 +69,58 @@ function Examples({ base }: { base: string }) {
   )
 }
 
-/** The personal key for other programs: made, shown once, revoked. */
+/** The keys for other programs: made, shown once, revoked. */
 export function ApiKeyPage() {
   const { t } = useLingui()
-  const f = useFormat()
-  const errorText = useErrorText()
-  const { data: info, error, refetch } = useQuery(apiKeyQuery)
-  const [secret, setSecret] = useState<string | null>(null)
-  const [asking, setAsking] = useState<'replace' | 'revoke' | null>(null)
-  usePageTitle(t`API key`)
-  const refresh = () => queryClient.invalidateQueries({ queryKey: apiKeyQuery.queryKey })
-  const make = useMutation({
-    mutationFn: () => post<{ api_key: string }>('/auths/api_key'),
-    onSuccess: async ({ api_key }) => {
-      setSecret(api_key)
-      setAsking(null)
-      await refresh()
-    },
-  })
-  const revoke = useMutation({
-    mutationFn: () => del<void>('/auths/api_key'),
-    onSuccess: async () => {
-      setSecret(null)
-      setAsking(null)
-      await refresh()
-    },
-  })
-  const problem = make.error ?? revoke.error
+  const { data: keys, error, refetch } = useQuery(apiKeysQuery)
+  const [made, setMade] = useState<NewApiKey | null>(null)
+  const [making, setMaking] = useState(false)
+  usePageTitle(t`API keys`)
   const base = `${location.origin}/v1`
   return (
     <div className="wrap narrow">
       <div className="head">
-        <div>
+        <div className="space">
           <h1>
-            <Trans>API key</Trans>
+            <Trans>API keys</Trans>
           </h1>
           <p>
-            <Trans>For editors, scripts and any OpenAI-compatible program. What it uses counts as yours.</Trans>
+            <Trans>For editors, scripts and any OpenAI-compatible program. What they use counts as yours.</Trans>
           </p>
         </div>
+        <Button look="primary" onClick={() => setMaking(true)}>
+          <Trans>Make a key</Trans>
+        </Button>
       </div>
-      {error && !info && <LoadError error={error} onRetry={() => refetch()} />}
-      {!info && !error && <CardSkeleton heights={[170]} />}
-      {info && (
+      {error && !keys && <LoadError error={error} onRetry={() => refetch()} />}
+      {!keys && !error && <CardSkeleton heights={[170]} />}
+      {made && (
+        <section className="card panel stack" style={{ marginBottom: 12 }}>
+          <Note tone="good" title={<Trans>Your key is ready.</Trans>}>
+            <Trans>Copy it now: it is not shown again.</Trans>
+          </Note>
+          <Field
+            label={t`Key`}
+            mono
+            readOnly
+            value={made.api_key}
+            onFocus={(e) => e.target.select()}
+            inside={<CopyButton text={made.api_key} label={t`Copy key`} />}
+          />
+        </section>
+      )}
+      {keys && (
         <section className="card panel stack">
-          {secret ? (
-            <>
-              <Note tone="good" title={<Trans>Your key is ready.</Trans>}>
-                <Trans>Copy it now: it is not shown again.</Trans>
-              </Note>
-              <Field
-                label={t`Key`}
-                mono
-                readOnly
-                value={secret}
-                onFocus={(e) => e.target.select()}
-                inside={<CopyButton text={secret} label={t`Copy key`} />}
-              />
-            </>
-          ) : info.exists ? (
-            <Field
-              label={t`Key`}
-              mono
-              readOnly
-              disabled
-              value={`sk-…${info.last4 ?? ''}`}
-              help={
-                <>
-                  {info.created_at && <Trans>Made {f.dateTime(info.created_at)}.</Trans>}{' '}
-                  {info.last_used_at ? (
-                    <Trans>Last used {f.dateTime(info.last_used_at)}.</Trans>
-                  ) : (
-                    <Trans>Not used yet.</Trans>
-                  )}
-                </>
-              }
-            />
-          ) : (
+          {keys.length === 0 ? (
             <p className="t2">
               <Trans>You have no key yet.</Trans>
             </p>
+          ) : (
+            <ul className="key-list" aria-label={t`API keys`}>
+              {keys.map((key) => (
+                <KeyRow key={key.id} apiKey={key} onRevoked={() => made?.id === key.id && setMade(null)} />
+              ))}
+            </ul>
           )}
           <Field
             label={t`Base URL`}
@@ -154,47 +130,74 @@ export function ApiKeyPage() {
             onFocus={(e) => e.target.select()}
             inside={<CopyButton text={base} label={t`Copy address`} />}
           />
-          {problem && <Note tone="bad">{errorText(problem)}</Note>}
-          <div className="dialog-actions" style={{ marginTop: 0 }}>
-            {info.exists ? (
-              <>
-                <Button look="danger" onClick={() => setAsking('revoke')}>
-                  <Trans>Revoke</Trans>
-                </Button>
-                <Button onClick={() => setAsking('replace')}>
-                  <Trans>Replace</Trans>
-                </Button>
-              </>
-            ) : (
-              <Button look="primary" disabled={make.isPending} onClick={() => make.mutate()}>
-                <Trans>Make a key</Trans>
-              </Button>
-            )}
-          </div>
         </section>
       )}
-      {info && <Examples base={base} />}
+      {keys && <Examples base={base} />}
+      {making && <KeyDialog onMade={setMade} onClose={() => setMaking(false)} />}
+    </div>
+  )
+}
+
+function KeyRow({ apiKey, onRevoked }: { apiKey: ApiKey; onRevoked: () => void }) {
+  const { t } = useLingui()
+  const f = useFormat()
+  const per = usePerPeriod()
+  const errorText = useErrorText()
+  const [asking, setAsking] = useState(false)
+  const revoke = useMutation({
+    mutationFn: () => del<void>(`/api-keys/${apiKey.id}`),
+    onSuccess: async () => {
+      setAsking(false)
+      onRevoked()
+      await queryClient.invalidateQueries({ queryKey: apiKeysQuery.queryKey })
+    },
+  })
+  const models = apiKey.models.join(', ')
+  return (
+    <li>
+      <div className="row">
+        <b className="ellipsis">{apiKey.name}</b>
+        <span className="mono sm t2">sk-…{apiKey.last4}</span>
+        {apiKey.expired && (
+          <span className="badge warn">
+            <Trans>Expired</Trans>
+          </span>
+        )}
+        <span className="space" />
+        <Button look="danger" size="small" onClick={() => setAsking(true)} aria-label={t`Revoke ${apiKey.name}`}>
+          <Trans>Revoke</Trans>
+        </Button>
+      </div>
+      <p className="xs t3">
+        <Trans>Made {f.dateTime(apiKey.created_at)}.</Trans>{' '}
+        {apiKey.last_used_at ? (
+          <Trans>Last used {f.dateTime(apiKey.last_used_at)}.</Trans>
+        ) : (
+          <Trans>Not used yet.</Trans>
+        )}{' '}
+        {apiKey.expires_at && !apiKey.expired && <Trans>Expires {f.dateTime(apiKey.expires_at)}.</Trans>}{' '}
+        {models && <Trans>Only for {models}.</Trans>}
+      </p>
+      {apiKey.budgets.map((b) => (
+        <p key={b.period} className="xs t3 tn">
+          <Trans>
+            {f.shortMoney(b.spent)} of {f.shortMoney(b.limit)}
+          </Trans>{' '}
+          {per(b.period)}. <Trans>Resets {f.utcTime(b.resets_at)}</Trans>
+        </p>
+      ))}
+      {revoke.error && <Note tone="bad">{errorText(revoke.error)}</Note>}
       <Confirm
-        title={t`Revoke key`}
+        title={t`Revoke ${apiKey.name}`}
         verb={t`Revoke`}
         danger
-        open={asking === 'revoke'}
+        open={asking}
         busy={revoke.isPending}
         onConfirm={() => revoke.mutate()}
-        onClose={() => setAsking(null)}
+        onClose={() => setAsking(false)}
       >
         <Trans>Programs that use this key stop working at once.</Trans>
       </Confirm>
-      <Confirm
-        title={t`Replace key`}
-        verb={t`Replace`}
-        open={asking === 'replace'}
-        busy={make.isPending}
-        onConfirm={() => make.mutate()}
-        onClose={() => setAsking(null)}
-      >
-        <Trans>The old key stops working at once. The new one is shown here, once.</Trans>
-      </Confirm>
-    </div>
+    </li>
   )
 }

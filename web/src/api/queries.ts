@@ -3,8 +3,9 @@ import { infiniteQueryOptions, QueryClient, queryOptions } from '@tanstack/react
 import { ApiError, get } from './client'
 import type {
   Accuracy,
-  ApiKeyInfo,
+  ApiKey,
   Budget,
+  BudgetItem,
   Chat,
   ChatRow,
   Connection,
@@ -13,6 +14,7 @@ import type {
   Me,
   Message,
   Model,
+  OwnBudget,
   Page,
   Provider,
   Team,
@@ -106,9 +108,9 @@ export const chatQuery = (id: string) =>
     refetchInterval: (query) => untilCharged(query.state.data),
   })
 
-export const apiKeyQuery = queryOptions({
-  queryKey: ['api-key'],
-  queryFn: () => get<ApiKeyInfo>('/auths/api_key'),
+export const apiKeysQuery = queryOptions({
+  queryKey: ['api-keys'],
+  queryFn: () => get<{ items: ApiKey[] }>('/api-keys').then((r) => r.items),
 })
 
 export const usersQuery = queryOptions({
@@ -141,6 +143,20 @@ export const providersQuery = queryOptions({
 export const budgetQuery = queryOptions({
   queryKey: ['budget'],
   queryFn: () => get<Budget>('/budget'),
+})
+
+/** All budgets, for admins. */
+export const budgetsQuery = queryOptions({
+  queryKey: ['budgets'],
+  queryFn: () => get<{ items: BudgetItem[] }>('/budgets').then((r) => r.items),
+  refetchInterval: 30_000,
+})
+
+/** The budgets that limit the person who is signed in. */
+export const ownBudgetsQuery = queryOptions({
+  queryKey: ['budgets', 'mine'],
+  queryFn: () => get<{ items: OwnBudget[] }>('/budgets/mine').then((r) => r.items),
+  refetchInterval: 20_000,
 })
 
 /** What the cards of usage tell, of the calls that a filter is about. */

@@ -35,11 +35,65 @@ export interface Me {
   connected: boolean
 }
 
-export interface ApiKeyInfo {
-  exists: boolean
-  last4?: string
-  created_at?: string
-  last_used_at?: string
+/** The length of a budget's period, in UTC; weeks begin on Monday. */
+export type BudgetPeriod = 'day' | 'week' | 'month'
+
+/** A key for other programs, without the key itself. */
+export interface ApiKey {
+  id: string
+  name: string
+  last4: string
+  /** Ids of the models that it may use; empty for all. */
+  models: string[]
+  budgets: { limit: string; period: BudgetPeriod; spent: string; remaining: string; resets_at: string }[]
+  created_at: string
+  last_used_at: string | null
+  expires_at: string | null
+  expired: boolean
+}
+
+/** What is told of a key once, when it is made. */
+export interface NewApiKey extends ApiKey {
+  api_key: string
+}
+
+export type BudgetScope = 'company' | 'team' | 'user' | 'key'
+
+/** What an admin sets of a budget. There is one for a scope, a subject and a period. */
+export interface BudgetFields {
+  scope: BudgetScope
+  /** Id of the team, user or API key; empty for the company. */
+  subject: string
+  period: BudgetPeriod
+  limit: string
+  /** Refuses what does not fit; otherwise it only warns. */
+  hard: boolean
+  /** Per cent of the limit at which admins are told. */
+  alerts: number[]
+}
+
+export interface BudgetItem extends BudgetFields {
+  name: string
+  /** Whose API key it is; else empty. */
+  owner: string
+  spent: string
+  held: string
+  remaining: string
+  starts_at: string
+  resets_at: string
+}
+
+/** A budget that limits whoever asks. Amounts are null where others spend from it too. */
+export interface OwnBudget {
+  scope: BudgetScope
+  period: BudgetPeriod
+  hard: boolean
+  level: 'fine' | 'near' | 'used'
+  limit: string | null
+  spent: string | null
+  held: string | null
+  remaining: string | null
+  resets_at: string
 }
 
 export interface User {

@@ -21,6 +21,7 @@ const AppearancePage = page(() => import('../settings/AppearancePage'), 'Appeara
 const DataPolicyPage = page(() => import('../settings/DataPolicyPage'), 'DataPolicyPage')
 const ConnectionsPage = page(() => import('../admin/ConnectionsPage'), 'ConnectionsPage')
 const UsersPage = page(() => import('../admin/UsersPage'), 'UsersPage')
+const BudgetsPage = page(() => import('../budgets/BudgetsPage'), 'BudgetsPage')
 const loadUsage = () => import('../usage/UsagePage')
 const UsagePage = page(loadUsage, 'UsagePage')
 
@@ -85,6 +86,7 @@ function Inside({ me }: { me: Me }) {
           {admin && <Route path="/settings/connections" component={ConnectionsPage} />}
           {admin && <Route path="/settings/users" component={UsersPage} />}
           <Route path="/settings/usage" component={UsagePage} />
+          <Route path="/settings/budgets" component={BudgetsPage} />
           <Route path="/settings/*?">
             <Redirect to="/settings/profile" replace />
           </Route>

@@ -8,6 +8,7 @@ import { useFormat } from '../ui/format'
 import { Note } from '../ui/Note'
 import { isTouch } from '../ui/phone'
 import { stopRun } from './actions'
+import { BudgetLine } from './BudgetLine'
 import { readDraft, writeDraft } from './drafts'
 import { PolicyLine } from './PolicyLine'
 
@@ -179,6 +180,7 @@ export function Composer({ chatId, placeholder, running, refused, loading, foot,
             )}
           </div>
         </form>
+        <BudgetLine />
         <PolicyLine />
       </div>
     </div>

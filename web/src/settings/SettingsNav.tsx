@@ -8,6 +8,7 @@ import {
   IconSun,
   IconUserCircle,
   IconUsers,
+  IconWallet,
 } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import type { ReactNode } from 'react'
@@ -16,7 +17,7 @@ import { meQuery } from '../api/queries'
 import { Glyph, type Icon } from '../ui/Button'
 import { useSidebar } from '../ui/sidebar'
 
-type Page = 'profile' | 'appearance' | 'api-key' | 'data-policy' | 'connections' | 'users' | 'usage'
+type Page = 'profile' | 'appearance' | 'api-key' | 'data-policy' | 'connections' | 'users' | 'usage' | 'budgets'
 
 /** The name of the settings page that is open. */
 export function usePageName(): string {
@@ -25,11 +26,12 @@ export function usePageName(): string {
   const names: Record<Page, string> = {
     profile: t`Profile`,
     appearance: t`Appearance`,
-    'api-key': t`API key`,
+    'api-key': t`API keys`,
     'data-policy': t`Data policy`,
     connections: t`Connections`,
     users: t`Users`,
     usage: t`Usage`,
+    budgets: t`Budgets`,
   }
   return names[path.split('/')[2] as Page] ?? t`Settings`
 }
@@ -79,15 +81,20 @@ export function SettingsNav({ version }: { version: string }) {
             <Trans>Appearance</Trans>
           </Item>
           <Item to="api-key" icon={IconKey}>
-            <Trans>API key</Trans>
+            <Trans>API keys</Trans>
           </Item>
           <Item to="data-policy" icon={IconShieldLock}>
             <Trans>Data policy</Trans>
           </Item>
           {me?.role !== 'admin' && (
-            <Item to="usage" icon={IconChartBar}>
-              <Trans>Usage</Trans>
-            </Item>
+            <>
+              <Item to="usage" icon={IconChartBar}>
+                <Trans>Usage</Trans>
+              </Item>
+              <Item to="budgets" icon={IconWallet}>
+                <Trans>Budgets</Trans>
+              </Item>
+            </>
           )}
         </ul>
         {me?.role === 'admin' && (
@@ -104,6 +111,9 @@ export function SettingsNav({ version }: { version: string }) {
               </Item>
               <Item to="usage" icon={IconChartBar}>
                 <Trans>Usage</Trans>
+              </Item>
+              <Item to="budgets" icon={IconWallet}>
+                <Trans>Budgets</Trans>
               </Item>
             </ul>
           </>
