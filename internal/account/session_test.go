@@ -47,7 +47,7 @@ func TestWhatEndsSessionsAndStreams(t *testing.T) {
 			_, err := in.Update(in.t.Context(), bob.ID, account.Changes{Name: &name})
 			return err
 		}, true, true, true},
-		{"revoke key", func(in *instance, bob account.Identity) error { 
+		{"revoke key", func(in *instance, bob account.Identity) error {
 			keys, err := in.APIKeys(in.t.Context(), bob.ID)
 			if err != nil {
 				return err
