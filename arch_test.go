@@ -27,7 +27,7 @@ var imports = map[string][]string{
 		"internal/openrouter/sim", "internal/seal",
 		"internal/server", "internal/sqldb", "internal/summary", "internal/webapp", "web",
 	},
-	"cmd/maictl":         {"internal/deploy", "internal/fault", "internal/fleet", "internal/money", "internal/summary"},
+	"cmd/maictl":         {"internal/deploy", "internal/fault", "internal/fleet", "internal/money", "internal/remote", "internal/summary"},
 	"cmd/openrouter-sim": {"internal/openrouter/sim"},
 	"cmd/hetzner-sim":    {"internal/hetzner/sim"},
 	// The proof sees the program from outside only.

@@ -94,7 +94,7 @@ Without a command, at a terminal, it asks what to do.
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !term.IsTerminal(int(os.Stdin.Fd())) {
+			if !atTerminal() {
 				return cmd.Help()
 			}
 			return p.menu(cmd)
@@ -237,7 +237,7 @@ func (p *program) confirm(cmd *cobra.Command, question string) error {
 	if p.yes {
 		return nil
 	}
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
+	if !atTerminal() {
 		return fault.New(fault.Invalid, "%s Say --yes to do it without being asked.", question)
 	}
 	answer, err := newPrompter(cmd).line(question + " [y/N] ")
@@ -246,6 +246,9 @@ func (p *program) confirm(cmd *cobra.Command, question string) error {
 	}
 	return err
 }
+
+// atTerminal reports whether somebody can be asked.
+func atTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
 
 // progress tells how work goes, beside what the command prints.
 func progress(cmd *cobra.Command, step, what string) {

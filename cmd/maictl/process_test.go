@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -12,9 +13,11 @@ import (
 	"testing"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
+	"golang.org/x/crypto/ssh"
 
 	hetzner "mai/internal/hetzner/sim"
 	"mai/internal/openrouter/sim"
+	remotesim "mai/internal/remote/sim"
 )
 
 // asMaictl makes the test binary be maictl.
@@ -227,6 +230,37 @@ func TestServers(t *testing.T) {
 	}
 	if code, _, errs := p.run(nil, "server", "adopt", "shared2", "--address", "192.0.2.11"); code != 1 || !strings.Contains(errs, "--host-key") {
 		t.Errorf("adopted without a host key: exit %d, %s", code, errs)
+	}
+}
+
+func TestAdoptByFingerprint(t *testing.T) {
+	p := newProvider(t)
+	machine, err := remotesim.New(remotesim.Options{Root: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := machine.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(machine.HostKey()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, port, err := net.SplitHostPort(machine.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	adopt := []string{"server", "adopt", "shared1", "--address", host, "--port", port, "--host-key"}
+	if code, _, errs := p.run(nil, append(adopt, "SHA256:nothing")...); code != 1 || !strings.Contains(errs, ssh.FingerprintSHA256(key)) {
+		t.Errorf("another fingerprint: exit %d, %s", code, errs)
+	}
+	var server struct {
+		HostKey string `json:"host_key"`
+	}
+	if p.must(&server, append(adopt, ssh.FingerprintSHA256(key))...); server.HostKey != strings.TrimSpace(machine.HostKey()) {
+		t.Errorf("pinned %q", server.HostKey)
 	}
 }
 

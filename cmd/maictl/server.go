@@ -15,6 +15,7 @@ import (
 	"mai/internal/fault"
 	"mai/internal/fleet"
 	"mai/internal/money"
+	"mai/internal/remote"
 )
 
 func (p *program) serverCommand() *cobra.Command {
@@ -179,11 +180,11 @@ func (p *program) serverAdopt() *cobra.Command {
 		Long: `adopt takes a machine into the fleet that is there already. Nothing is changed on it. Let maictl in first: put the line
 that "maictl server ssh-key" prints into ~root/.ssh/authorized_keys there. Its host key is pinned: no other is ever trusted.`,
 		Example: `  maictl server adopt shared1 --address 192.0.2.10 --host-key "ssh-ed25519 AAAA..."
-  maictl server adopt shared1 --address 192.0.2.10 --address 2001:db8::10 --host-key ssh_host_ed25519_key.pub`,
+  maictl server adopt shared1 --address 192.0.2.10 --address 2001:db8::10 --host-key SHA256:wzx...`,
 		Args: named(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			in.Name = args[0]
-			if in.HostKey, err = hostKey(in.HostKey); err != nil {
+			if in.HostKey, err = p.hostKey(cmd, in); err != nil {
 				return err
 			}
 			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
@@ -198,23 +199,42 @@ that "maictl server ssh-key" prints into ~root/.ssh/authorized_keys there. Its h
 	cmd.Flags().StringSliceVar(&in.Addresses, "address", nil, "its public address; twice for IPv4 and IPv6")
 	cmd.Flags().StringVar(&in.User, "user", "root", "whom to log in as")
 	cmd.Flags().IntVar(&in.Port, "port", 22, "port of its SSH server")
-	cmd.Flags().StringVar(&in.HostKey, "host-key", "", "its public host key, or the file that holds it")
+	cmd.Flags().StringVar(&in.HostKey, "host-key", "", "its public host key, the file that holds it, or its fingerprint; shown and asked about unless given")
 	return cmd
 }
 
-// hostKey is the host key that was given, or that of the file that was.
-func hostKey(given string) (string, error) {
-	if given == "" {
-		return "", fault.New(fault.Invalid, "A machine is known by its host key. Say --host-key with the line of /etc/ssh/ssh_host_ed25519_key.pub on it.")
+// hostKey is the host key of a machine: the one that was given, that of the file that was, the one whose fingerprint was,
+// or the one that a person has compared.
+func (p *program) hostKey(cmd *cobra.Command, in fleet.NewHost) (string, error) {
+	fingerprint := strings.HasPrefix(in.HostKey, "SHA256:")
+	switch {
+	case strings.Contains(in.HostKey, " "):
+		return in.HostKey, nil
+	case in.HostKey != "" && !fingerprint:
+		text, err := os.ReadFile(in.HostKey)
+		if err != nil {
+			return "", fault.Wrap(fault.Invalid, err, "%q is neither a host key, such as \"ssh-ed25519 AAAA…\", nor its fingerprint, nor a file that holds one.", in.HostKey)
+		}
+		return string(text), nil
+	case !fingerprint && !p.yes && !atTerminal():
+		return "", fault.New(fault.Invalid, "A machine is known by its host key. Say --host-key with the line of /etc/ssh/ssh_host_ed25519_key.pub on it, or with its fingerprint.")
+	case !fingerprint && p.yes:
+		return "", fault.New(fault.Invalid, "--yes does not trust a host key that nobody has compared. Say --host-key with the line of /etc/ssh/ssh_host_ed25519_key.pub on the machine, or with its fingerprint.")
 	}
-	if strings.Contains(given, " ") {
-		return given, nil
-	}
-	text, err := os.ReadFile(given)
+	addr, err := in.Addr()
 	if err != nil {
-		return "", fault.Wrap(fault.Invalid, err, "%q is neither a host key, such as \"ssh-ed25519 AAAA…\", nor a file that holds one.", given)
+		return "", err
 	}
-	return string(text), nil
+	key, shown, err := remote.HostKeyOf(cmd.Context(), addr)
+	switch {
+	case err != nil:
+		return "", err
+	case fingerprint && shown != in.HostKey:
+		return "", fault.New(fault.Conflict, "%s shows the host key %s, and you said %s. Nothing was changed.", addr, shown, in.HostKey)
+	case fingerprint:
+		return key, nil
+	}
+	return key, p.confirm(cmd, fmt.Sprintf("%s shows the host key %s. Compare it with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine. Is it the same?", addr, shown))
 }
 
 func (p *program) serverSSHKey() *cobra.Command {

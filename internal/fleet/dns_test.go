@@ -145,6 +145,11 @@ func serveNames(t *testing.T) (*names, *net.Resolver) {
 	}}
 }
 
+// noNames is a resolver that reaches nobody.
+func noNames() *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, net.ErrClosed }}
+}
+
 func (n *names) answer(m *dnsmessage.Message) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 )
 
 // newProject is a rig with a project at the simulator of Hetzner.
-func newProject(t *testing.T) *rig {
+func newProject(t testing.TB) *rig {
 	t.Helper()
 	r := newRig(t)
 	r.hetzner = hetzner.New(hetzner.Options{})

@@ -103,12 +103,15 @@ func checkServerName(name string) error {
 	return nil
 }
 
-// server is the row that a new host becomes.
-func (in NewHost) server() (s Server, err error) {
+// Addr is host:port of its SSH server. Invalid when one of its addresses or its port is none.
+func (in NewHost) Addr() (string, error) {
+	s, err := in.at()
+	return net.JoinHostPort(s.Address().String(), strconv.Itoa(s.SSHPort)), err
+}
+
+// at is the server with its addresses.
+func (in NewHost) at() (s Server, err error) {
 	s = Server{Name: in.Name, Adopted: true, SSHUser: in.User, SSHPort: in.Port}
-	if err := checkServerName(in.Name); err != nil {
-		return s, err
-	}
 	for _, text := range in.Addresses {
 		addr, err := netip.ParseAddr(text)
 		into := &s.IPv4
@@ -120,17 +123,31 @@ func (in NewHost) server() (s Server, err error) {
 		}
 		*into = addr
 	}
-	key, _, _, rest, err := ssh.ParseAuthorizedKey([]byte(in.HostKey))
-	s.HostKey = keyLine(key)
 	switch {
 	case !s.Address().IsValid():
 		return s, fault.New(fault.Invalid, "A machine is adopted by its address. Say --address 192.0.2.10.")
+	case in.Port < 1 || in.Port > 65535:
+		return s, fault.New(fault.Invalid, "An SSH port is a number from 1 to 65535; it is 22 unless somebody changed it.")
+	}
+	return s, nil
+}
+
+// server is the row that a new host becomes.
+func (in NewHost) server() (Server, error) {
+	s, err := in.at()
+	if err == nil {
+		err = checkServerName(in.Name)
+	}
+	if err != nil {
+		return s, err
+	}
+	key, _, _, rest, err := ssh.ParseAuthorizedKey([]byte(in.HostKey))
+	s.HostKey = keyLine(key)
+	switch {
 	case err != nil || len(rest) > 0:
 		return s, fault.Wrap(fault.Invalid, err, "The host key is one line such as \"ssh-ed25519 AAAA…\": /etc/ssh/ssh_host_ed25519_key.pub on the machine.")
 	case !linuxUser.MatchString(in.User):
 		return s, fault.New(fault.Invalid, "%q is not the name of a user on a Linux machine, such as root.", in.User)
-	case in.Port < 1 || in.Port > 65535:
-		return s, fault.New(fault.Invalid, "An SSH port is a number from 1 to 65535; it is 22 unless somebody changed it.")
 	}
 	return s, nil
 }
