@@ -34,6 +34,18 @@ func (m *Machine) files() (*sftp.Client, error) {
 // Owner is who a file belongs to, as numbers.
 type Owner struct{ UID, GID int }
 
+// fullBelow is how many free bytes make a full disk the likely reason for a write that failed: SFTP itself says "Failure".
+const fullBelow = 1 << 20
+
+// explainFull says so when a write failed because the disk is full.
+func (m *Machine) explainFull(files *sftp.Client, name string, err error) error {
+	disk, unknown := files.StatVFS(path.Dir(name))
+	if unknown != nil || disk.Frsize*disk.Bavail >= fullBelow {
+		return err
+	}
+	return fault.Wrap(fault.Unavailable, err, "The disk of %s is full: %s cannot be written. Free space there (`df -h`, `docker system df`), then run `maictl resume`.", m.addr, name)
+}
+
 // Root owns what is the machine's.
 func Root() Owner { return Owner{} }
 
@@ -75,7 +87,7 @@ func (m *Machine) Copy(ctx context.Context, from io.Reader, name string, mode fs
 		err = files.PosixRename(part, name)
 	}
 	if err != nil {
-		err = errors.Join(err, files.Remove(part))
+		err = errors.Join(m.explainFull(files, name, err), files.Remove(part))
 	}
 	return err
 }
