@@ -56,7 +56,8 @@ else
 endif
 	$(MAKE) --no-print-directory oracle
 	go run ./cmd/prove --quick
-	go test -count=1 -v -timeout 20m ./e2e/fleet -rig short
+	$(MAKE) --no-print-directory image
+	go test -count=1 -v -timeout 30m ./e2e/fleet -rig short
 
 oracle: ## what others say about the simulator: official clients, OpenRouter's own document where it is at hand
 ifdef UI
@@ -75,7 +76,7 @@ prove: ## kill it a hundred times and compare the books entry by entry
 prove-guards: ## take out one guard of the books after another: the proof must notice each
 	go run ./cmd/prove --guards
 
-fleet: build ## the provider's stories on machines: servers as containers, Docker in them, an ACME authority
+fleet: image ## the provider's stories on machines: servers as containers, Docker in them, an ACME authority
 	go test -count=1 -v -timeout 120m ./e2e/fleet -rig full
 
 live: build ## compare the real OpenRouter with the simulator, with your key; asks first, costs a few cents

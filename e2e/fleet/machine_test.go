@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"mai/internal/hetzner/sim"
 )
 
 // hostImage makes sure that the engine has the machines' image and returns its name. The image is built once per recipe
@@ -86,44 +88,38 @@ func newMachines(t *testing.T) *machines {
 	return m
 }
 
-// seed is what a machine finds at its first start.
-type seed struct {
-	name, address, userData string
-	publicKeys              []string // which may log in as root
-}
-
-// create makes a machine and leaves it off.
-func (m *machines) create(ctx context.Context, s seed) error {
+// Create makes a machine and leaves it off.
+func (m *machines) Create(ctx context.Context, s sim.Machine) error {
 	dir, err := os.MkdirTemp(m.dir, "seed-")
 	if err != nil {
 		return err
 	}
-	meta := fmt.Sprintf("instance-id: %s\nlocal-hostname: %s\n", filepath.Base(dir), s.name)
-	if len(s.publicKeys) > 0 {
+	meta := fmt.Sprintf("instance-id: %s\nlocal-hostname: %s\n", filepath.Base(dir), s.Name)
+	if len(s.PublicKeys) > 0 {
 		meta += "public-keys:\n"
 	}
-	for _, key := range s.publicKeys {
+	for _, key := range s.PublicKeys {
 		meta += fmt.Sprintf("  - %q\n", strings.TrimSpace(key))
 	}
 	err = errors.Join(os.WriteFile(filepath.Join(dir, "meta-data"), []byte(meta), 0o600),
-		os.WriteFile(filepath.Join(dir, "user-data"), []byte(s.userData), 0o600))
+		os.WriteFile(filepath.Join(dir, "user-data"), []byte(s.UserData), 0o600))
 	if err != nil {
 		return err
 	}
-	args := []string{"create", "--hostname", s.name, "--label", "mai.fleet=" + s.name, "--cgroupns=private", "--memory", "4g", "--cpus", "2",
+	args := []string{"create", "--hostname", s.Name, "--label", "mai.fleet=" + s.Name, "--cgroupns=private", "--memory", "4g", "--cpus", "2",
 		// All that systemd and a Docker engine need, without --privileged, which asks for more than some kernels give.
 		"--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
 		"--security-opt", "systempaths=unconfined", "--device-cgroup-rule", "a *:* rwm",
 		"--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec", "-v", "/var/lib/docker", "-v", "/var/lib/containerd",
 		"-v", dir + ":/var/lib/cloud/seed/nocloud:ro", "-e", "container=docker"}
 	for _, port := range []string{"22", "80", "443"} {
-		args = append(args, "-p", s.address+":"+port+":"+port)
+		args = append(args, "-p", s.IPv4+":"+port+":"+port)
 	}
 	id, err := docker(ctx, append(args, m.image)...)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if id != "" {
-		m.ids[s.name] = id
+		m.ids[s.Name] = id
 	}
 	return err
 }
@@ -156,6 +152,11 @@ func (m *machines) Delete(ctx context.Context, name string) error {
 	return err
 }
 
+// inside runs a program on a machine without going through SSH.
+func (m *machines) inside(ctx context.Context, name string, argv ...string) (string, error) {
+	return docker(ctx, append([]string{"exec", m.container(name)}, argv...)...)
+}
+
 // TestMachine shows that what the stories stand on is what it seems: a machine takes the user data that it was given, is
 // reached by SSH at its own address with the host key made for it, and runs a Docker engine.
 func TestMachine(t *testing.T) {
@@ -168,7 +169,7 @@ func TestMachine(t *testing.T) {
 		strings.ReplaceAll(strings.TrimSpace(host.private), "\n", "\n    ") + "\n  ed25519_public: " + host.public +
 		"\nwrite_files:\n  - path: /etc/planted\n    permissions: '0600'\n    content: here\npackages: [docker.io]\n"
 	begun := time.Now()
-	if err := errors.Join(m.create(ctx, seed{"mai-test", address, userData, []string{ours.public}}), m.Start(ctx, "mai-test")); err != nil {
+	if err := errors.Join(m.Create(ctx, sim.Machine{Name: "mai-test", IPv4: address, UserData: userData, PublicKeys: []string{ours.public}}), m.Start(ctx, "mai-test")); err != nil {
 		t.Fatal(err)
 	}
 	var client *ssh.Client

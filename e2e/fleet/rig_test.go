@@ -43,6 +43,14 @@ func needRig(t *testing.T) {
 	}
 }
 
+// counts returns how often to do something: few times in the short form, many in the full one.
+func counts(few, many int) int {
+	if *size == full {
+		return many
+	}
+	return few
+}
+
 // cache is the folder for what takes minutes to build and stays the same: outside the clone, so that a new clone has it.
 func cache() (string, error) {
 	base, err := os.UserCacheDir()

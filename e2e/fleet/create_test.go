@@ -1,0 +1,82 @@
+package fleet
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// created is what maictl says of a client that it made.
+type created struct {
+	ClientName string `json:"client_name"`
+	KeyID      string `json:"key_id"`
+}
+
+// use does with a new workspace what its people do first: the admin registers through the link, and asks something.
+func (p *provider) use(name, base string) *workspace {
+	p.t.Helper()
+	var handover struct {
+		Link string `json:"setup_link"`
+	}
+	p.must(&handover, "client", "handover", name)
+	w := p.workspace(base)
+	w.register(handover.Link, person{Name: "Ada", Email: "ada@example.com", Password: "correct horse battery"})
+	answer, err := w.ask(p.t.Context(), "What is a ledger?")
+	if err != nil || answer == "" {
+		p.t.Fatalf("%q, %v", answer, err)
+	}
+	return w
+}
+
+// sameBill fails the test unless maictl and the simulated OpenRouter agree on what was spent, and something was.
+func (p *provider) sameBill(name string) {
+	p.t.Helper()
+	var usage struct {
+		UsageMonth string `json:"usage_month"`
+	}
+	p.must(&usage, "client", "usage", name)
+	if billed := p.billed(); billed.Sign() <= 0 || usd(p.t, usage.UsageMonth).Cmp(billed) != 0 {
+		p.t.Errorf("maictl says $%s and OpenRouter billed $%s", usage.UsageMonth, billed.FloatString(12))
+	}
+}
+
+// TestCreate is the story of a client from nothing: no key, no server, no name in the DNS.
+func TestCreate(t *testing.T) {
+	needRig(t)
+	p := newProvider(t)
+	p.zone(baseDomain)
+	p.releases()
+	const domain = "companyabc." + baseDomain
+	var c created
+	ran := p.must(&c, "client", "create", "Company ABC", "--limit", "500", "--domain", domain)
+	t.Logf("created in %.1f s:\n%s", ran.took.Seconds(), strings.Join(ran.steps, "\n"))
+	p.use("Company ABC", "https://"+domain)
+	p.sameBill("Company ABC")
+	p.settled()
+	p.must(nil, "client", "delete", "Company ABC")
+	p.must(nil, "server", "delete", "mai-companyabc")
+	p.settled()
+	if servers, keys := p.hetzner.Made(), p.keys("mai-"); len(servers)+len(keys) != 0 {
+		t.Errorf("left are %d servers and %d keys", len(servers), len(keys))
+	}
+}
+
+// TestCreateOnAdoptedServer is the story of a client on a machine that the provider has already.
+func TestCreateOnAdoptedServer(t *testing.T) {
+	needRig(t)
+	p := newProvider(t)
+	address := p.adopt("shared1", 10)
+	p.releases()
+	const domain = "companyabc.example.com"
+	if err := p.pebble.record(t.Context(), domain, address); err != nil {
+		t.Fatal(err)
+	}
+	var c created
+	ran := p.must(&c, "client", "create", "Company ABC", "--limit", "500", "--host", "shared1", "--domain", domain)
+	t.Logf("created in %.1f s:\n%s", ran.took.Seconds(), strings.Join(ran.steps, "\n"))
+	w := p.workspace("https://" + domain)
+	w.must(http.MethodGet, "/health", nil, nil)
+	p.use("Company ABC", "https://"+domain)
+	p.sameBill("Company ABC")
+	p.settled()
+}
