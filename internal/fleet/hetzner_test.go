@@ -1,10 +1,12 @@
 package fleet_test
 
 import (
+	"context"
 	"errors"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -232,6 +234,29 @@ func TestNothingIsMadeTwice(t *testing.T) {
 	}
 }
 
+func TestTwoOperatorsMakeOneServer(t *testing.T) {
+	r := newProject(t)
+	offer := r.offers(nil)[0]
+	var working sync.WaitGroup
+	for range 6 {
+		f := r.open(management)
+		working.Go(func() {
+			in := fleet.NewClient{Name: "Company ABC", Markup: fleet.DefaultMarkup, Offer: &offer}
+			if _, err := f.Create(context.WithoutCancel(t.Context()), in, quiet); err != nil && !fault.Is(err, fault.Conflict) {
+				t.Error(err)
+			}
+		})
+	}
+	working.Wait()
+	if err := r.fleet.Resume(t.Context(), func(string, string, string) {}); err != nil {
+		t.Error(err)
+	}
+	if made := r.hetzner.Made(); len(made) != 1 || len(r.keys()) != 1 {
+		t.Errorf("%d keys, servers %+v", len(r.keys()), made)
+	}
+	r.settled()
+}
+
 func TestOffers(t *testing.T) {
 	r := newProject(t)
 	names := func(offers []fleet.Offer) (all []string) {
@@ -350,6 +375,16 @@ func TestHetznersErrorsAreExplained(t *testing.T) {
 	if _, err := r.fleet.CreateServer(t.Context(), "patient", r.offers(nil)[0], quiet); err != nil {
 		t.Error(err)
 	}
+	// What Hetzner could not finish is made again.
+	if err := r.fleet.Resume(t.Context(), func(string, string, string) {}); err != nil {
+		t.Error(err)
+	}
+	for _, made := range r.hetzner.Made() {
+		if made.Status != "running" {
+			t.Errorf("%+v", made)
+		}
+	}
+	r.settled()
 	wrong := httptest.NewServer(r.hetzner)
 	defer wrong.Close()
 	r.project = project(wrong.URL, "wrong")

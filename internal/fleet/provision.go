@@ -41,7 +41,15 @@ func (f *Fleet) planServer(ctx context.Context, w *work) ([]action, error) {
 	case s.Deleting:
 		return []action{f.deleteAtHetzner(w, s, there)}, nil
 	case there != nil:
-		return f.planThere(ctx, w, s, there)
+		broken, err := f.stillborn(ctx, s, there)
+		switch {
+		case err != nil:
+			return nil, err
+		case !broken:
+			return f.planThere(ctx, w, s, there)
+		}
+		plan, _, err := f.planProject(ctx, w)
+		return append(plan, f.discard(w, s, there), f.createServer(w, s, sealed)), err
 	case s.HetznerID != 0:
 		return nil, fault.New(fault.Conflict, "The server %s (%d) was deleted at Hetzner, with what was on it. Make a new one in its place with `maictl server replace %s`.", s.Name, s.HetznerID, s.Name)
 	}
@@ -89,6 +97,7 @@ func first(list []*hcloud.Server) *hcloud.Server {
 
 // createServer orders a server and waits until it runs. Its name is unique at Hetzner, so that it is never made twice.
 func (f *Fleet) createServer(w *work, s Server, sealed []byte) action {
+	s.HetznerID = 0 // also when it stands in for one that was discarded
 	detail := s.Name + ", a " + s.Type + " in " + s.Location + " for " + s.Price.String() + " " + s.Currency + " a month"
 	return action{"create the server " + detail, func(ctx context.Context) error {
 		opts, err := f.order(ctx, s, sealed)
@@ -141,10 +150,14 @@ func (f *Fleet) order(ctx context.Context, s Server, sealed []byte) (opts hcloud
 	if err != nil {
 		return opts, err
 	}
+	labels := map[string]string{ownerLabel: owner, serverLabel: s.ID}
+	if s.Own() {
+		labels[clientLabel] = s.clientID
+	}
 	data, err := userData(s.HostKey, private, keyLine(ours.PublicKey()))
 	return hcloud.ServerCreateOpts{Name: s.Name, ServerType: &hcloud.ServerType{Name: s.Type}, Location: &hcloud.Location{Name: s.Location},
 		Image: &hcloud.Image{Name: serverImage}, SSHKeys: []*hcloud.SSHKey{key}, Firewalls: []*hcloud.ServerCreateFirewall{{Firewall: *wall}},
-		UserData: data, Labels: map[string]string{ownerLabel: owner, serverLabel: s.ID}}, err
+		UserData: data, Labels: labels}, err
 }
 
 // recordServer keeps what Hetzner says of a server. When it runs, the private half of its host key is its own.
@@ -204,6 +217,28 @@ func (f *Fleet) awaitServer(ctx context.Context, w *work, s Server, actions ...*
 		case <-time.After(f.poll):
 		}
 	}
+}
+
+// stillborn reports whether a server is one that Hetzner began to make and could not: nothing ever ran on it.
+func (f *Fleet) stillborn(ctx context.Context, s Server, there *hcloud.Server) (bool, error) {
+	if !s.Unfinished || there.Status != hcloud.ServerStatusInitializing {
+		return false, nil
+	}
+	failed, err := f.hetzner.Server.Action.AllFor(ctx, there, hcloud.ActionListOpts{Status: []hcloud.ActionStatus{hcloud.ActionStatusError}})
+	return len(failed) > 0, explainHetzner(err)
+}
+
+// discard deletes a server that never came to be, so that it can be made again.
+func (f *Fleet) discard(w *work, s Server, there *hcloud.Server) action {
+	return action{"delete the server " + s.Name + " (" + strconv.FormatInt(there.ID, 10) + "), which Hetzner could not finish", func(ctx context.Context) error {
+		if err := f.deleteServer(ctx, w, s, there); err != nil {
+			return err
+		}
+		return f.write(ctx, w, func(tx *sqldb.Tx) error {
+			_, err := tx.Exec(`UPDATE servers SET hetzner_id = NULL, ipv4 = '', ipv6 = '', updated_at = $1 WHERE id = $2`, tx.Now.UnixMicro(), s.ID)
+			return err
+		})
+	}}
 }
 
 // load reads a server's row again.
@@ -341,21 +376,25 @@ func (f *Fleet) changeType(w *work, s Server, there *hcloud.Server) action {
 
 func (f *Fleet) deleteAtHetzner(w *work, s Server, there *hcloud.Server) action {
 	return action{"delete the server " + s.Name + " (" + strconv.FormatInt(there.ID, 10) + ")", func(ctx context.Context) error {
-		err := f.outside(ctx, w, "server.delete", s.Name+" "+strconv.FormatInt(there.ID, 10), func() error {
-			gone, _, err := f.hetzner.Server.DeleteWithResult(ctx, there)
-			if err == nil {
-				err = f.hetzner.Action.WaitFor(ctx, gone.Action)
-			}
-			if hcloud.IsError(err, hcloud.ErrorCodeNotFound) {
-				return nil
-			}
-			return explainHetzner(err)
-		})
-		if err != nil {
+		if err := f.deleteServer(ctx, w, s, there); err != nil {
 			return err
 		}
 		return f.forgetServer(w, s).do(ctx)
 	}}
+}
+
+// deleteServer deletes a server at Hetzner; one that is gone already is fine.
+func (f *Fleet) deleteServer(ctx context.Context, w *work, s Server, there *hcloud.Server) error {
+	return f.outside(ctx, w, "server.delete", s.Name+" "+strconv.FormatInt(there.ID, 10), func() error {
+		gone, _, err := f.hetzner.Server.DeleteWithResult(ctx, there)
+		if err == nil {
+			err = f.hetzner.Action.WaitFor(ctx, gone.Action)
+		}
+		if hcloud.IsError(err, hcloud.ErrorCodeNotFound) {
+			return nil
+		}
+		return explainHetzner(err)
+	})
 }
 
 // forgetServer records that a server is gone.
