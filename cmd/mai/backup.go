@@ -17,6 +17,7 @@ import (
 
 	"mai/internal/backup"
 	"mai/internal/fault"
+	"mai/internal/meter"
 	"mai/internal/sqldb"
 	"mai/internal/webapp"
 )
@@ -30,12 +31,12 @@ func backupOptions(config Config, db *sqldb.DB, log *slog.Logger, at func(string
 }
 
 // startBackups makes backups by itself from now on, and when the socket asks for one.
-func startBackups(config Config, db *sqldb.DB, log *slog.Logger, at func(string), now func() time.Time) (b *backup.Backups, end func(), err error) {
+func startBackups(config Config, db *sqldb.DB, calls *meter.Meter, log *slog.Logger, at func(string), now func() time.Time) (b *backup.Backups, end func(), err error) {
 	b, err = backup.Open(backupOptions(config, db, log, at, now))
 	if err != nil {
 		return nil, nil, err
 	}
-	endSocket, err := listenSocket(config.DataDir, log, commandRoutes(b, log))
+	endSocket, err := listenSocket(config.DataDir, log, commandRoutes(b, calls, log))
 	if err != nil {
 		b.Close()
 		return nil, nil, fmt.Errorf("socket for commands: %w", err)
@@ -45,7 +46,7 @@ func startBackups(config Config, db *sqldb.DB, log *slog.Logger, at func(string)
 }
 
 // commandRoutes are what the server does for commands, on its socket.
-func commandRoutes(backups *backup.Backups, log *slog.Logger) *http.ServeMux {
+func commandRoutes(backups *backup.Backups, calls *meter.Meter, log *slog.Logger) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("POST /backup", webapp.Serve(log, func(w http.ResponseWriter, r *http.Request) error {
 		record, err := backups.Run(r.Context())
@@ -54,6 +55,7 @@ func commandRoutes(backups *backup.Backups, log *slog.Logger) *http.ServeMux {
 		}
 		return webapp.WriteJSON(w, http.StatusOK, record)
 	}))
+	drainRoutes(mux, calls, log)
 	return mux
 }
 

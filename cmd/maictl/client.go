@@ -14,7 +14,8 @@ import (
 )
 
 func (p *program) clientCommand() *cobra.Command {
-	return noun("client", "Client companies", p.clientCreate(), p.clientDeploy(), p.clientHandover(), p.clientList(), p.clientShow(), p.clientUsage(), p.clientLimit(),
+	return noun("client", "Client companies", p.clientCreate(), p.clientDeploy(), p.clientHandover(), p.clientUpdate(), p.clientRollback(), p.clientLogs(), p.clientExec(), p.clientOpen(),
+		p.clientList(), p.clientShow(), p.clientUsage(), p.clientLimit(),
 		p.clientState("suspend", "Disable a client's key, so that nothing more is spent", (*fleet.Fleet).Suspend),
 		p.clientState("resume", "End a suspension", (*fleet.Fleet).Activate), p.clientRotate(), p.clientDelete())
 }

@@ -85,6 +85,12 @@ func (h *Host) StartEdge(ctx context.Context, img Image) error {
 	})
 }
 
+// EdgeOutdated reports whether the edge that runs was made in another way than one is made now, whatever its release.
+func EdgeOutdated(s State) (bool, error) {
+	hash, err := edgeSpec(Image{Digest: s.Release}).hash()
+	return hash != s.hash, err
+}
+
 // explainPort says that something else listens where the edge has to.
 func explainPort(err error) error {
 	if said := err.Error(); strings.Contains(said, "port is already allocated") || strings.Contains(said, "address already in use") {

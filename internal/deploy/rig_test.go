@@ -3,10 +3,16 @@ package deploy_test
 import (
 	"context"
 	"encoding/pem"
+	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"mai/internal/deploy"
@@ -24,6 +30,32 @@ type rig struct {
 	ssh    *sshsim.Machine
 	host   *deploy.Host
 	tls    deploy.TLS
+
+	instanceSocket *httptest.Server
+	open           int      // paid calls that a drain finds running at its end
+	drains         []string // what the instance was asked
+	breaks         string   // the program that fails from now on
+}
+
+// run runs what the host is told to run, on its folder instead of /.
+func (r *rig) run(ctx context.Context, argv []string, _ io.Reader, _, stderr io.Writer) int {
+	if argv[0] == r.breaks {
+		_, _ = fmt.Fprintln(stderr, "No space left on device")
+		return 1
+	}
+	here := []string{}
+	for _, arg := range argv {
+		if strings.HasPrefix(arg, "/") {
+			arg = filepath.Join(r.root, arg)
+		}
+		here = append(here, arg)
+	}
+	cmd := exec.CommandContext(ctx, here[0], here[1:]...)
+	cmd.Stderr = stderr
+	if err := cmd.Run(); err != nil {
+		return 1
+	}
+	return 0
 }
 
 func newRig(t *testing.T, opts dockersim.Options) *rig {
@@ -34,7 +66,14 @@ func newRig(t *testing.T, opts dockersim.Options) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.ssh, err = sshsim.New(sshsim.Options{Root: r.root, Authorized: key.PublicKey(), Sockets: r.engine.Sockets()})
+	r.instanceSocket = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.drains = append(r.drains, req.URL.Query().Get("wait"))
+		_, _ = fmt.Fprintf(w, `{"running":%d}`, r.open)
+	}))
+	t.Cleanup(r.instanceSocket.Close)
+	sockets := r.engine.Sockets()
+	sockets["/opt/mai-abc/data/mai.sock"] = "tcp:" + r.instanceSocket.Listener.Addr().String()
+	r.ssh, err = sshsim.New(sshsim.Options{Root: r.root, Authorized: key.PublicKey(), Sockets: sockets, Run: r.run})
 	if err != nil {
 		t.Fatal(err)
 	}

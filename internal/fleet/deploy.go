@@ -153,13 +153,54 @@ func (f *Fleet) planRelease(ctx context.Context, w *work) (plan []action, err er
 	if err != nil {
 		return nil, err
 	}
-	differs, err := host.Differs(ctx, in, state)
-	if err != nil || differs == "" {
-		return plan, err
+	unfinished, err := host.Unfinished(in)
+	if err != nil {
+		return nil, err
 	}
-	return append(plan, action{fmt.Sprintf("start %s with the release %s, as %s", in.Name, in.Image.Short(), differs), func(ctx context.Context) error {
+	differs, err := host.Differs(ctx, in, state)
+	var what string
+	switch {
+	case err != nil:
+		return nil, err
+	case unfinished:
+		what = "end the update of " + in.Name + " that broke off"
+	case differs == "":
+		return plan, nil
+	case state.Running:
+		what = fmt.Sprintf("update %s to the release %s, as %s", in.Name, in.Image.Short(), differs)
+	default:
+		what = fmt.Sprintf("start %s with the release %s, as %s", in.Name, in.Image.Short(), differs)
+	}
+	return append(plan, action{what, func(ctx context.Context) error { return f.bringInstance(ctx, w, host, in, unfinished) }}), nil
+}
+
+// bringInstance has a server run an instance as it is wanted.
+func (f *Fleet) bringInstance(ctx context.Context, w *work, host *deploy.Host, in deploy.Instance, unfinished bool) error {
+	if unfinished {
+		if err := f.outside(ctx, w, "release.mend", in.Name, func() error { return host.Mend(ctx, in) }); err != nil {
+			return err
+		}
+	}
+	state, err := host.State(ctx, in.Name)
+	if err != nil {
+		return err
+	}
+	differs, err := host.Differs(ctx, in, state)
+	switch {
+	case err != nil || differs == "":
+		return err
+	case !state.Running:
 		return f.outside(ctx, w, "container.start", in.Name+" "+in.Image.Digest, func() error { return host.Start(ctx, in) })
-	}}), nil
+	}
+	return f.outside(ctx, w, "release.update", in.Name+" "+in.Image.Digest, func() (err error) {
+		tell := func(what string) { w.tell("release", what) }
+		if w.discard {
+			w.aside, err = host.Return(ctx, in, tell)
+			return err
+		}
+		w.exchange, err = host.Update(ctx, in, tell)
+		return err
+	})
 }
 
 func (f *Fleet) sendImage(w *work, host *deploy.Host, img deploy.Image) action {
@@ -206,15 +247,16 @@ func (f *Fleet) planEdge(ctx context.Context, w *work) (plan []action, err error
 	if err != nil {
 		return nil, err
 	}
-	if !state.Running {
-		start, err := f.startEdge(ctx, w, host)
-		if err != nil {
-			return nil, err
-		}
-		plan = append(plan, start...)
+	outdated, err := deploy.EdgeOutdated(state)
+	if err != nil {
+		return nil, err
 	}
 	differs := "it is new"
-	if state.Running {
+	if !state.Running || outdated {
+		if plan, err = f.startEdge(ctx, w, host); err != nil {
+			return nil, err
+		}
+	} else {
 		if differs, err = host.EdgeDiffers(ctx, f.tls); err != nil || differs == "" {
 			return plan, err
 		}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"mai/internal/deploy"
 	"mai/internal/fault"
 	"mai/internal/sqldb"
 )
@@ -52,6 +53,11 @@ type work struct {
 	title   string // what people call the subject
 	fence   int64
 	at      *reached // where the client lives, as soon as somebody needed to go there
+	tell    Progress
+
+	discard  bool            // whether a rollback may put data aside
+	aside    string          // where it put them
+	exchange deploy.Exchange // what came of an update
 }
 
 // onClient is the work on a client, with its own server if it has one.
@@ -74,6 +80,7 @@ func (f *Fleet) settle(ctx context.Context, w *work, tell Progress) error {
 	if err := f.lease(ctx, w); err != nil {
 		return err
 	}
+	w.tell = tell
 	var err error
 	for _, s := range f.steps(w) {
 		if err = f.run(ctx, w, s, tell); err != nil {
@@ -198,7 +205,9 @@ func (f *Fleet) outside(ctx context.Context, w *work, action, detail string, cha
 		return err
 	}
 	f.at(action + ".before")
+	renewed := f.keepLease(ctx, w)
 	err := change()
+	renewed()
 	f.at(action + ".after")
 	outcome := "done"
 	if err != nil {
@@ -207,6 +216,28 @@ func (f *Fleet) outside(ctx context.Context, w *work, action, detail string, cha
 	return errors.Join(err, f.db.Write(context.WithoutCancel(ctx), func(tx *sqldb.Tx) error {
 		return f.audit(tx, w.ID, action, outcome, detail)
 	}))
+}
+
+// keepLease renews a lease until the returned function is called: some changes, such as an update that lets answers end,
+// take longer than a lease.
+func (f *Fleet) keepLease(ctx context.Context, w *work) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(leaseTime / 4)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				// Whoever lost it learns that at the next write.
+				_ = f.write(ctx, w, func(*sqldb.Tx) error { return nil })
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
 }
 
 // auditLine is one line of the audit. Its JSON, after the hash before it, is what is hashed.

@@ -120,11 +120,13 @@ func (f *Fleet) wantInstance(tx *sqldb.Tx, c *Client) error {
 
 // choose records which release an instance runs. What it ran before stays known, for a way back.
 func (f *Fleet) choose(ctx context.Context, w *work, release Release) error {
-	return f.write(ctx, w, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(`UPDATE instances SET previous = release, release = $1, updated_at = $2 WHERE client_id = $3 AND release IS DISTINCT FROM $1`,
-			release.Digest, tx.Now.UnixMicro(), w.ID)
-		return err
-	})
+	return f.write(ctx, w, func(tx *sqldb.Tx) error { return setRelease(tx, w.ID, release.Digest) })
+}
+
+func setRelease(tx *sqldb.Tx, clientID, digest string) error {
+	_, err := tx.Exec(`UPDATE instances SET previous = release, release = $1, updated_at = $2 WHERE client_id = $3 AND release IS DISTINCT FROM $1`,
+		digest, tx.Now.UnixMicro(), clientID)
+	return err
 }
 
 // haveReleases refuses to begin what cannot be ended: without an image of the program and one of the edge.

@@ -43,6 +43,14 @@ func (t *traffic) leave() {
 
 // Drain refuses new calls and waits until the running ones have ended. When ctx ends before, it breaks them off.
 func (m *Meter) Drain(ctx context.Context) {
+	if m.Pause(ctx) > 0 {
+		m.abort(ErrClosing)
+	}
+}
+
+// Pause refuses new calls and waits until the running ones have ended, or ctx ends; it returns how many still run. Whoever
+// replaces this process asks for it first, and for Unpause if nothing comes of that.
+func (m *Meter) Pause(ctx context.Context) (running int) {
 	t := &m.traffic
 	t.mu.Lock()
 	t.draining = true
@@ -52,14 +60,23 @@ func (m *Meter) Drain(ctx context.Context) {
 	idle, running := t.idle, t.running
 	t.mu.Unlock()
 	if running == 0 {
-		return
+		return 0
 	}
 	m.log.Info("waiting for running requests", "running", running)
 	select {
 	case <-idle:
 	case <-ctx.Done():
-		m.abort(ErrClosing)
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.running
+}
+
+// Unpause takes new calls again.
+func (m *Meter) Unpause() {
+	m.traffic.mu.Lock()
+	defer m.traffic.mu.Unlock()
+	m.traffic.draining = false
 }
 
 // disk watches the free space: a call that cannot be written down must not begin.

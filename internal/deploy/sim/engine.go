@@ -5,6 +5,7 @@ package sim
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,8 @@ type Options struct {
 	Serve func(version string) http.Handler
 	// FailStart is the version of an image whose containers do not start.
 	FailStart string
+	// Once is what a command other than serving prints, and its exit status, by the version of the image; nil is {} and 0.
+	Once func(version string, command []string) (stdout, stderr string, status int)
 }
 
 // Engine is a running one. Close it.
@@ -66,6 +69,8 @@ type box struct {
 	networks map[string]netip.Addr
 	state    container.State
 	server   *http.Server
+	exited   chan struct{} // closed when a command other than serving has ended
+	log      []byte        // in frames, as the wire has it
 }
 
 // New starts an engine without images and containers.
@@ -74,6 +79,9 @@ func New(opts Options) *Engine {
 		opts.Serve = func(string) http.Handler {
 			return http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 		}
+	}
+	if opts.Once == nil {
+		opts.Once = func(string, []string) (string, string, int) { return "{}", "", 0 }
 	}
 	e := &Engine{opts: opts, images: map[string]image{}, tags: map[string]string{}, networks: map[string]int{}, hold: map[string]string{}, opened: make(chan struct{})}
 	e.socket = httptest.NewServer(http.HandlerFunc(e.serve))
@@ -149,6 +157,9 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(path, "/v1.") {
 		path = path[strings.Index(path[1:], "/")+1:]
 	}
+	if e.stream(w, r, path) {
+		return
+	}
 	answer, err := e.route(r, path)
 	if f, ok := errors.AsType[failure](err); ok {
 		w.WriteHeader(f.status)
@@ -162,6 +173,46 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 		answer = map[string]string{"message": err.Error()}
 	}
 	_ = json.NewEncoder(w).Encode(answer) // who hung up does not care
+}
+
+// stream answers what takes its time, or is no JSON: the end of a container, and its log.
+func (e *Engine) stream(w http.ResponseWriter, r *http.Request, path string) bool {
+	title, verb, _ := strings.Cut(strings.TrimPrefix(path, "/containers/"), "/")
+	if verb != "wait" && verb != "logs" {
+		return false
+	}
+	e.mu.Lock()
+	b := e.find(title)
+	var log []byte
+	if b != nil {
+		log = b.log
+	}
+	e.mu.Unlock()
+	if b == nil {
+		return false
+	}
+	if verb == "logs" {
+		_, _ = w.Write(log) // who hung up does not care
+		return true
+	}
+	w.WriteHeader(http.StatusOK)
+	_ = http.NewResponseController(w).Flush() // whoever waits starts the container only when this has begun
+	select {
+	case <-b.exited:
+	case <-r.Context().Done():
+		return true
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_ = json.NewEncoder(w).Encode(container.WaitResponse{StatusCode: int64(b.state.ExitCode)}) // likewise
+	return true
+}
+
+// frame is a piece of a container's output as the wire has it.
+func frame(stream byte, text string) []byte {
+	head := []byte{stream, 0, 0, 0, 0, 0, 0, 0}
+	binary.BigEndian.PutUint32(head[4:], uint32(len(text)))
+	return append(head, text...)
 }
 
 func (e *Engine) route(r *http.Request, path string) (any, error) {
@@ -337,7 +388,7 @@ func (e *Engine) list(r *http.Request) (any, error) {
 }
 
 func (e *Engine) create(r *http.Request) (any, error) {
-	b := &box{name: r.URL.Query().Get("name"), networks: map[string]netip.Addr{}, state: container.State{Status: container.StateCreated, StartedAt: "0001-01-01T00:00:00Z"}}
+	b := &box{exited: make(chan struct{}), name: r.URL.Query().Get("name"), networks: map[string]netip.Addr{}, state: container.State{Status: container.StateCreated, StartedAt: "0001-01-01T00:00:00Z"}}
 	if err := json.NewDecoder(r.Body).Decode(&b.created); err != nil {
 		return nil, err
 	}
@@ -377,6 +428,13 @@ func (e *Engine) start(b *box) error {
 		return failure{http.StatusNotModified, ""}
 	}
 	now := time.Now().UTC().Format(time.RFC3339Nano)
+	if len(b.created.Cmd) > 0 {
+		stdout, stderr, status := e.opts.Once(b.version, b.created.Cmd)
+		b.log = append(frame(1, stdout), frame(2, stderr)...)
+		b.state = container.State{Status: container.StateExited, ExitCode: status, StartedAt: now}
+		close(b.exited)
+		return nil
+	}
 	if b.version == e.opts.FailStart && b.version != "" {
 		b.state = container.State{Status: container.StateExited, ExitCode: 1, StartedAt: now}
 		return nil
