@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -236,4 +238,12 @@ func (c change) sectors() (pieces []change) {
 		rest, offset = rest[n:], offset+n
 	}
 	return pieces
+}
+
+// copyFolder copies a data folder, but not the socket that a killed server leaves in it.
+func copyFolder(to, from string) error {
+	if err := os.Remove(filepath.Join(from, "mai.sock")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.CopyFS(to, os.DirFS(from))
 }

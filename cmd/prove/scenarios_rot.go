@@ -29,10 +29,10 @@ func (p *proof) bitRot(ctx context.Context, res *results) error {
 	}
 	w.kill() // so that there is a log
 	withLog, without := filepath.Join(w.dir, "killed"), filepath.Join(w.dir, "stopped")
-	if err := os.CopyFS(withLog, os.DirFS(w.data())); err != nil {
+	if err := copyFolder(withLog, w.data()); err != nil {
 		return err
 	}
-	if err := errors.Join(w.start(ctx), w.stop(), os.CopyFS(without, os.DirFS(w.data()))); err != nil {
+	if err := errors.Join(w.start(ctx), w.stop(), copyFolder(without, w.data())); err != nil {
 		return err
 	}
 	rng := w.rand(6, 6)
@@ -148,7 +148,7 @@ func (w *world) copyOf(ctx context.Context, folder string, spoil func(data strin
 	if err := os.RemoveAll(copied.dir); err != nil {
 		return left, err
 	}
-	if err := os.CopyFS(copied.data(), os.DirFS(folder)); err != nil {
+	if err := copyFolder(copied.data(), folder); err != nil {
 		return left, err
 	}
 	if err := os.Remove(filepath.Join(copied.data(), "mai.db-shm")); err != nil && !errors.Is(err, fs.ErrNotExist) {

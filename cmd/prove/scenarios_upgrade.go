@@ -46,13 +46,13 @@ func (p *proof) upgrades(ctx context.Context, res *results) error {
 	c := w.hire(ctx, crewSize, p.count(80, 400), faults()[1:])
 	c.working.Wait()
 	before := filepath.Join(w.dir, "before")
-	if err := errors.Join(w.settle(ctx), w.stop(), os.CopyFS(before, os.DirFS(w.data()))); err != nil {
+	if err := errors.Join(w.settle(ctx), w.stop(), copyFolder(before, w.data())); err != nil {
 		return err
 	}
 	if err := w.failedUpgrade(ctx, p, &broken, res.add("upgrade that fails")); err != nil {
 		return err
 	}
-	if err := errors.Join(os.RemoveAll(w.data()), os.CopyFS(w.data(), os.DirFS(before))); err != nil {
+	if err := errors.Join(os.RemoveAll(w.data()), copyFolder(w.data(), before)); err != nil {
 		return err
 	}
 	traced := next
