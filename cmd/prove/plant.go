@@ -52,7 +52,7 @@ func (w *world) plant(ctx context.Context, r *row) ([]canary, error) {
 		{http.MethodGet, "/api/v1/api-keys", nil, 200},
 		{http.MethodGet, "/api/v1/models", nil, 200},
 		{http.MethodGet, "/api/v1/usage/report", nil, 200},
-		{http.MethodGet, "/api/v1/usage/ledger?format=csv", nil, 200},
+		{http.MethodGet, "/api/v1/usage/export", nil, 200},
 		{http.MethodGet, "/api/openapi.json", nil, 200},
 		{http.MethodGet, "/ready", nil, 200},
 	} {

@@ -335,7 +335,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			want = server.Admins
 		case path == "/retention" && route.Method == "PUT", path == "/retention/expiring":
 			want = server.Admins
-		case slices.Contains([]string{"/usage/now", "/usage/report", "/usage/calls", "/usage/choices", "/usage/stream", "/budgets/mine"}, path): // of one's own
+		case slices.Contains([]string{"/usage/now", "/usage/report", "/usage/calls", "/usage/choices", "/usage/stream", "/usage/export", "/budgets/mine"}, path): // of one's own
 			want = server.Users
 		case slices.ContainsFunc([]string{"/users", "/teams", "/connection", "/budget", "/usage"}, func(p string) bool { return strings.HasPrefix(path, p) }):
 			want = server.Admins

@@ -45,7 +45,7 @@ func TestErrors(t *testing.T) {
 		{"not a number in the query", admin, "GET", "/api/v1/usage/ledger?limit=many", nil, 422, "invalid", `The field "limit" must be a whole number.`},
 		{"too small", admin, "GET", "/api/v1/usage/ledger?limit=0", nil, 422, "invalid", `The field "limit" must be at least 1.`},
 		{"too large", admin, "GET", "/api/v1/usage/ledger?limit=9999", nil, 422, "invalid", `The field "limit" must be at most 1000.`},
-		{"an unknown format", admin, "GET", "/api/v1/usage/ledger?format=xml", nil, 422, "invalid", `The field "format" must be one of json, csv.`},
+		{"an unknown format", admin, "GET", "/api/v1/usage/export?format=xml", nil, 422, "invalid", `The field "format" must be one of csv, xlsx.`},
 		{"no such month", admin, "GET", "/api/v1/usage/report?month=2026-13", nil, 400, "invalid", "A month is written like"},
 		{"a month to come", admin, "GET", "/api/v1/usage/report?month=2999-01", nil, 400, "invalid", "A month is written like"},
 		{"an unknown cursor", user, "GET", "/api/v1/chats?cursor=x", nil, 400, "invalid", "cursor"},

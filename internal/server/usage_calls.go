@@ -44,31 +44,29 @@ type callsPage struct {
 }
 
 // calls lists the calls of a filter.
-func (s *Server) calls(ctx context.Context, c caller, in *callsInput) (*body[callsPage], error) {
+func (s *Server) calls(ctx context.Context, c caller, in *callsInput) (page callsPage, err error) {
 	p, err := s.period(in.UsageFilter)
 	if err != nil {
-		return nil, err
+		return page, err
 	}
 	f, err := in.filter(c, p)
 	if err != nil {
-		return nil, err
+		return page, err
 	}
 	who, err := s.people(ctx, c)
 	if err != nil {
-		return nil, err
+		return page, err
 	}
-	page := callsPage{Period: p.told(), Items: []usageCall{}}
+	page.Period = p.told()
 	list, err := s.search(ctx, c, in, f, who)
 	if err != nil {
-		return nil, err
+		return page, err
 	}
-	if page.Items, err = s.tell(ctx, c, list, who); err != nil {
-		return nil, err
-	}
+	page.Items, err = s.tell(ctx, c, list, who)
 	if len(list) == in.Limit {
 		page.Next = &list[len(list)-1].ID
 	}
-	return reply(page, nil)
+	return page, err
 }
 
 // search lists the calls of a filter that a text finds: by id whatever the filter says, by user, or by model.
@@ -136,7 +134,7 @@ func (s *Server) tell(ctx context.Context, c caller, list []ledger.Intent, who p
 
 func newUsageCall(in ledger.Intent, who people) usageCall {
 	call := usageCall{LedgerItem: newLedgerItem(in), UserName: who.users[in.UserID].Name, TeamName: who.teams[in.TeamID], Kind: in.Kind,
-		KeyName: who.keys[in.APIKeyID], PromptTokens: in.Usage.Prompt, CompletionTokens: in.Usage.Completion,
+		KeyName: who.keys[in.APIKeyID].Name, PromptTokens: in.Usage.Prompt, CompletionTokens: in.Usage.Completion,
 		ReasoningTokens: in.Usage.Reasoning, CachedTokens: in.Usage.Cached, FinishReason: in.Usage.FinishReason}
 	if in.State.Open() || in.State == ledger.Unknown {
 		call.AtMost = &in.AtMostCharge

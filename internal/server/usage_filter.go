@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -140,17 +141,21 @@ func (in UsageFilter) filter(c caller, p period) (ledger.Filter, error) {
 // zone is the time zone of the days of usage.
 func (s *Server) zone() *time.Location { return time.UTC }
 
-// people are the names by which usage is told, of all users and teams that there are or were.
+// people are the names by which usage is told, of all users, teams and API keys that there are or were.
 type people struct {
 	users map[string]account.User
 	teams map[string]string
-	keys  map[string]string
+	keys  map[string]account.KeyName
 }
 
 // people reads the names that a caller may be told: an admin everybody's, anyone else their own.
 func (s *Server) people(ctx context.Context, c caller) (p people, err error) {
-	p = people{users: map[string]account.User{c.ID: c.User}, keys: map[string]string{}}
-	if p.teams, err = s.Accounts.TeamNames(ctx); err != nil || c.Role != account.Admin {
+	p.users = map[string]account.User{c.ID: c.User}
+	if p.teams, err = s.Accounts.TeamNames(ctx); err != nil {
+		return p, err
+	}
+	if p.keys, err = s.Accounts.APIKeyNames(ctx); err != nil || c.Role != account.Admin {
+		maps.DeleteFunc(p.keys, func(_ string, k account.KeyName) bool { return k.UserID != c.ID })
 		return p, err
 	}
 	list, err := s.Accounts.List(ctx)

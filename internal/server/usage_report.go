@@ -107,32 +107,32 @@ func dimension(by string) (ledger.Dimension, func(ledger.Row) string) {
 }
 
 // report tells a period by one thing and by day.
-func (s *Server) report(ctx context.Context, c caller, in *reportInput) (*body[usageReport], error) {
+func (s *Server) report(ctx context.Context, c caller, in *reportInput) (r usageReport, err error) {
 	p, err := s.period(in.UsageFilter)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	f, err := in.filter(c, p)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	by, key := dimension(in.By)
 	rows, err := s.Ledger.Usage(ctx, f, p.zone, ledger.ByDay, by)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
-	r := usageReport{Period: p.told()}
+	r.Period = p.told()
 	if err := r.fill(rows, key, p, s.Now()); err != nil {
-		return nil, err
+		return r, err
 	}
 	if err := s.compare(ctx, &r, f, p); err != nil {
-		return nil, err
+		return r, err
 	}
 	who, err := s.people(ctx, c)
 	for i := range r.Rows {
 		r.Rows[i].Name, r.Rows[i].Detail = who.name(in.By, r.Rows[i].Key)
 	}
-	return reply(r, err)
+	return r, err
 }
 
 // name is how a row of a report is called.
@@ -143,7 +143,7 @@ func (p people) name(by, key string) (name, detail string) {
 	case "team":
 		return p.teams[key], ""
 	case "key":
-		return p.keys[key], ""
+		return p.keys[key].Name, p.users[p.keys[key].UserID].Name
 	}
 	return key, ""
 }

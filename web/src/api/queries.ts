@@ -192,7 +192,9 @@ export const usageChoicesQuery = queryOptions({
   staleTime: 5 * 60_000,
 })
 
-export const accuracyQuery = queryOptions({
-  queryKey: ['usage', 'accuracy'],
-  queryFn: () => get<Accuracy>('/usage/accuracy'),
-})
+export const accuracyQuery = (month: string) =>
+  queryOptions({
+    queryKey: ['usage', 'accuracy', month],
+    queryFn: () => get<Accuracy>(`/usage/accuracy?month=${month}`),
+    placeholderData: (previous) => previous,
+  })

@@ -302,8 +302,28 @@ export interface UsageChoice {
 
 export type UsageChoices = Record<'users' | 'teams' | 'models' | 'kinds' | 'keys', UsageChoice[]>
 
+/** How certain the books are, and how they compare with OpenRouter's. */
 export interface Accuracy {
+  month: string
   states: { state: IntentState; count: number; charge: string; at_most: string }[]
+  verification: { confirmed: number; waiting: number; adjusted: number; not_known: number; adjusted_by: string }
+  key: { sampled_at: string | null; difference: string | null }
+  days: {
+    date: string
+    settled: number
+    waiting: number
+    adjusted: number
+    not_known: number
+    pending: number
+    unknown: number
+    charge: string
+    at_most: string
+    difference: string | null
+    explanation: 'not_compared' | 'equal' | 'around_midnight' | 'unknown' | 'restored' | 'foreign'
+  }[]
+  gaps: { id: string; kind: 'restored' | 'foreign'; charge: string; from: string; to: string; seen_at: string | null }[]
+  /** The key spent what this instance did not ask for, and no admin took note yet. */
+  alarm: boolean
 }
 
 export interface Model {

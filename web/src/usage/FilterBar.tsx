@@ -1,12 +1,12 @@
 import { useLingui } from '@lingui/react/macro'
-import { IconX } from '@tabler/icons-react'
+import { IconDownload, IconX } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { type ReactNode, useId } from 'react'
 import { usageChoicesQuery } from '../api/queries'
 import type { UsageChoices } from '../api/types'
 import { Glyph } from '../ui/Button'
 import { useFormat } from '../ui/format'
-import { dimensions, type Filters, type Shown, shiftMonth, thisMonth } from './filters'
+import { dimensions, type Filters, query, type Shown, shiftMonth, thisMonth } from './filters'
 import { useDimensions, useUsageNames } from './names'
 
 /** Where the values of a filter are. */
@@ -107,6 +107,37 @@ function Period({ shown }: { shown: Shown }) {
   )
 }
 
+/** What a tab shows, as the server names it for a file. */
+const views: Partial<Record<Shown['tab'], string>> = {
+  overview: 'days',
+  users: 'user',
+  models: 'model',
+  teams: 'team',
+  keys: 'key',
+  activity: 'calls',
+}
+
+/** The tab's figures as a file, of the same filters. */
+function Export({ shown }: { shown: Shown }) {
+  const { t } = useLingui()
+  const params = new URLSearchParams(query(shown.filters))
+  params.set('view', views[shown.tab] ?? '')
+  if (shown.search) params.set('q', shown.search)
+  if (shown.state) params.set('state', shown.state)
+  const link = (format: string, name: string, label: string) => (
+    <a className="btn export" href={`/api/v1/usage/export?${params}&format=${format}`} download aria-label={label}>
+      {name}
+    </a>
+  )
+  return (
+    <span className="row exports">
+      <Glyph icon={IconDownload} small />
+      {link('csv', 'CSV', t`Save as CSV`)}
+      {link('xlsx', 'Excel', t`Save as an Excel workbook`)}
+    </span>
+  )
+}
+
 /** What the page is about: a period and, of all calls, some. It is the same on every tab, and in the address. */
 export function FilterBar({ shown, admin }: { shown: Shown; admin: boolean }) {
   const { t } = useLingui()
@@ -118,6 +149,7 @@ export function FilterBar({ shown, admin }: { shown: Shown; admin: boolean }) {
     <section className="filters" aria-label={t`Filters`}>
       <Period shown={shown} />
       {dimensions.map((by) => {
+        if (shown.tab === 'accuracy') return null // the books are of everybody
         const value = filters[by] ?? ''
         const choices = data?.[lists[by]] ?? []
         const several = value.includes(',')
@@ -137,6 +169,7 @@ export function FilterBar({ shown, admin }: { shown: Shown; admin: boolean }) {
           </Chip>
         )
       })}
+      {views[shown.tab] && <Export shown={shown} />}
     </section>
   )
 }

@@ -77,7 +77,7 @@ export function UsagePage() {
         <Live at={now.dataUpdatedAt} />
       </div>
       <Tabs shown={shown} admin={admin} />
-      {shown.tab !== 'pricing' && shown.tab !== 'accuracy' && <FilterBar shown={shown} admin={admin} />}
+      {shown.tab !== 'pricing' && <FilterBar shown={shown} admin={admin} />}
       {shown.tab === 'overview' && (
         <>
           {now.data ? (
@@ -95,7 +95,7 @@ export function UsagePage() {
       <Suspense fallback={<CardSkeleton heights={[420]} />}>
         {shown.tab === 'activity' && <Activity shown={shown} admin={admin} />}
         {shown.tab === 'pricing' && <Pricing />}
-        {shown.tab === 'accuracy' && <Accuracy />}
+        {shown.tab === 'accuracy' && <Accuracy shown={shown} />}
       </Suspense>
     </div>
   )
