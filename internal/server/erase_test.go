@@ -17,11 +17,12 @@ import (
 
 // sums are what the company spent, by user and in all.
 func (c *client) sums() string {
-	got := c.must(http.StatusOK, "GET", "/api/v1/usage/summary", nil)
-	text := fmt.Sprint(got["total"], " ")
-	for _, row := range got["by_user"].([]any) {
+	got := c.must(http.StatusOK, "GET", "/api/v1/usage/report?by=user", nil)
+	total := got["total"].(map[string]any)
+	text := fmt.Sprint(total["charge"], total["requests"], " ")
+	for _, row := range got["rows"].([]any) {
 		row := row.(map[string]any)
-		text += fmt.Sprint(row["user_id"], row["charge"], row["requests"], " ")
+		text += fmt.Sprint(row["key"], row["charge"], row["requests"], " ")
 	}
 	return text
 }
