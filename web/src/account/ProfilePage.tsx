@@ -6,6 +6,7 @@ import { post } from '../api/client'
 import { meQuery } from '../api/queries'
 import type { Locale } from '../api/types'
 import { Button } from '../ui/Button'
+import { FormDialog } from '../ui/Dialog'
 import { useErrorText } from '../ui/errors'
 import { Field, PasswordField, Segmented } from '../ui/Field'
 import { chooseLocale } from '../ui/i18n'
@@ -75,6 +76,61 @@ function PasswordForm() {
   )
 }
 
+/** Deletes the own account, with a password as the proof. */
+function EraseAccount() {
+  const { t } = useLingui()
+  const errorText = useErrorText()
+  const [asking, setAsking] = useState(false)
+  const [password, setPassword] = useState('')
+  const erase = useMutation({
+    mutationFn: () => post('/auths/erase', { password }),
+    onSuccess: () => location.assign('/'),
+  })
+  return (
+    <section className="card panel">
+      <h2>
+        <Trans>Delete account</Trans>
+      </h2>
+      <p className="t2 sm">
+        <Trans>
+          Your account, all your chats and your API keys are deleted for good. What you spent stays in the company’s
+          books without your name.
+        </Trans>
+      </p>
+      <div className="dialog-actions" style={{ marginTop: 14 }}>
+        <Button onClick={() => setAsking(true)}>
+          <Trans>Delete account…</Trans>
+        </Button>
+      </div>
+      <FormDialog
+        title={t`Delete account`}
+        verb={t`Delete account`}
+        danger
+        open={asking}
+        busy={erase.isPending || !password}
+        error={erase.error ? errorText(erase.error) : null}
+        onSubmit={() => erase.mutate()}
+        onClose={() => {
+          setAsking(false)
+          setPassword('')
+          erase.reset()
+        }}
+      >
+        <p className="t2">
+          <Trans>This cannot be undone: nobody can bring your chats back.</Trans>
+        </p>
+        <PasswordField
+          label={t`Current password`}
+          autoComplete="current-password"
+          data-autofocus
+          value={password}
+          onChange={(e) => setPassword(e.target.value)}
+        />
+      </FormDialog>
+    </section>
+  )
+}
+
 export function ProfilePage() {
   const { t } = useLingui()
   const { i18n } = useI18n()
@@ -126,6 +182,7 @@ export function ProfilePage() {
         </div>
       </section>
       <PasswordForm />
+      <EraseAccount />
     </div>
   )
 }

@@ -2,7 +2,7 @@ import { Trans, useLingui } from '@lingui/react/macro'
 import { IconCheck, IconCopy, IconRefresh } from '@tabler/icons-react'
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
-import { patch, post } from '../api/client'
+import { del, patch, post } from '../api/client'
 import { queryClient, teamsQuery, usersQuery } from '../api/queries'
 import type { Role, User } from '../api/types'
 import { Button, IconButton } from '../ui/Button'
@@ -215,6 +215,47 @@ export function ResetPassword({ user, onClose }: { user: User; onClose: () => vo
         <Trans>Copy the new password first. {user.name} is signed out everywhere.</Trans>
       </p>
       <PasswordOnce value={password} onChange={setPassword} error={short} />
+    </FormDialog>
+  )
+}
+
+/** Asks for the e-mail, so that nobody is erased by a slip. */
+export function ErasePerson({ user, onClose }: { user: User; onClose: () => void }) {
+  const { t } = useLingui()
+  const errorText = useErrorText()
+  const [email, setEmail] = useState('')
+  const erase = useMutation({
+    mutationFn: () => del(`/users/${user.id}`),
+    onSuccess: async () => {
+      await queryClient.invalidateQueries({ queryKey: usersQuery.queryKey })
+      onClose()
+    },
+  })
+  return (
+    <FormDialog
+      title={t`Erase person`}
+      verb={t`Erase`}
+      danger
+      open
+      busy={erase.isPending || email.trim().toLowerCase() !== user.email}
+      error={erase.error ? errorText(erase.error) : null}
+      onSubmit={() => erase.mutate()}
+      onClose={onClose}
+    >
+      <p className="t2">
+        <Trans>
+          {user.name}’s account, chats, API keys and sessions are deleted for good. What they spent stays in the books
+          without a name, so that all sums still add up. To keep the chats, disable the account instead.
+        </Trans>
+      </p>
+      <Field
+        label={t`Type ${user.email} to confirm`}
+        data-autofocus
+        autoComplete="off"
+        spellCheck={false}
+        value={email}
+        onChange={(e) => setEmail(e.target.value)}
+      />
     </FormDialog>
   )
 }

@@ -16,7 +16,7 @@ import { MenuButton } from '../ui/overlays'
 import { initials } from '../ui/people'
 import { useTeamName } from '../ui/teams'
 import { usePageTitle } from '../ui/title'
-import { AddPerson, RenamePerson, ResetPassword } from './PersonDialogs'
+import { AddPerson, ErasePerson, RenamePerson, ResetPassword } from './PersonDialogs'
 import { ManageTeams, MoveToTeam } from './TeamDialogs'
 
 /** When a person was last here, in the words of a colleague. */
@@ -38,7 +38,7 @@ export function useLastActive(): (iso: string | null | undefined) => string {
 }
 
 type Change = Partial<Pick<User, 'role' | 'disabled' | 'name'>>
-type Asking = { kind: 'password' | 'rename' | 'team' | 'disable' | 'demote'; user: User }
+type Asking = { kind: 'password' | 'rename' | 'team' | 'disable' | 'demote' | 'erase'; user: User }
 
 function RoleBadge({ user }: { user: User }) {
   if (user.disabled) {
@@ -112,6 +112,9 @@ function Actions(props: {
                   <Trans>Disable</Trans>
                 </Menu.Item>
               )}
+              <Menu.Item data-danger onClick={() => onAsk('erase')}>
+                <Trans>Erase…</Trans>
+              </Menu.Item>
             </>
           )}
         </>
@@ -311,6 +314,7 @@ export function UsersPage() {
       {asking?.kind === 'team' && <MoveToTeam user={asking.user} onClose={close} />}
       <AddPerson open={adding} onClose={() => setAdding(false)} />
       {asking?.kind === 'password' && <ResetPassword user={asking.user} onClose={close} />}
+      {asking?.kind === 'erase' && <ErasePerson user={asking.user} onClose={close} />}
       {asking?.kind === 'rename' && <RenamePerson user={asking.user} onClose={close} />}
       <Confirm
         title={asking?.user.role === 'pending' ? t`Decline account` : t`Disable account`}

@@ -17,6 +17,7 @@ import type {
   OwnBudget,
   Page,
   Provider,
+  Retention,
   Team,
   UsageBy,
   UsageCalls,
@@ -131,6 +132,13 @@ export const connectionQuery = queryOptions({
 export const policyQuery = queryOptions({
   queryKey: ['data-policy'],
   queryFn: () => get<DataPolicy>('/data-policy'),
+  staleTime: 5 * 60_000,
+})
+
+/** How long chats are kept; `days` is null for ever. */
+export const retentionQuery = queryOptions({
+  queryKey: ['retention'],
+  queryFn: () => get<Retention>('/retention'),
   staleTime: 5 * 60_000,
 })
 

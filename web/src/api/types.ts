@@ -426,3 +426,9 @@ export interface Page<T> {
   items: T[]
   next: string | null
 }
+
+/** After how many days without a message chats are deleted; null: never. */
+export interface Retention {
+  days: number | null
+  changed_at: string | null
+}

@@ -12,6 +12,7 @@ import { useFormat } from '../ui/format'
 import { Note } from '../ui/Note'
 import { useRegionName } from '../ui/regions'
 import { usePageTitle } from '../ui/title'
+import { RetentionCard } from './RetentionCard'
 
 const icons = { kept: IconCheck, open: IconMinus, risk: IconAlertTriangle }
 
@@ -114,6 +115,7 @@ export function DataPolicyPage() {
           )}
         </section>
       )}
+      <RetentionCard admin={me?.role === 'admin'} />
       <section className="card panel">
         <h2>
           <Trans>Where a message goes</Trans>

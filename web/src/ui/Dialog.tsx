@@ -98,6 +98,7 @@ export function FormDialog(props: {
   title: string
   verb: string
   open: boolean
+  danger?: boolean
   error?: string | null
   busy?: boolean
   onSubmit: () => void
@@ -122,7 +123,7 @@ export function FormDialog(props: {
           <Button look="quiet" onClick={props.onClose}>
             {t`Cancel`}
           </Button>
-          <Button look="primary" type="submit" disabled={props.busy}>
+          <Button look={props.danger ? 'danger-solid' : 'primary'} type="submit" disabled={props.busy}>
             {props.verb}
           </Button>
         </div>
