@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -75,20 +74,17 @@ func (p *program) serverResize() *cobra.Command {
 	wish := fleet.DefaultWish()
 	cmd := p.onServer("resize NAME", "Make a server larger or smaller; it is off for a minute or two", "  maictl server resize shared1 --cores 8 --memory 16\n  maictl server resize shared1 --type cx43",
 		func(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, s fleet.Server) error {
-			wish.Location = s.Location
-			offers, err := f.Offers(ctx, wish)
+			offer, err := f.ResizeOffer(ctx, s, wish)
 			if err != nil {
 				return err
 			}
-			i := slices.IndexFunc(offers, func(o fleet.Offer) bool { return o.Location == s.Location })
-			if i < 0 {
-				return fault.New(fault.Unavailable, "Hetzner has nothing like this in %s just now, where %s is. Try again later, or ask for another size.", s.Location, s.Name)
+			progress(cmd, "server", offer.String()+", until now "+perMonth(s.Price, s.Currency))
+			if offer.Type != s.Type { // else an earlier run broke off, or nothing is to do
+				if err := p.confirm(cmd, fmt.Sprintf("Shut %s down, make it a %s, and start it again?", s.Name, offer.Type)); err != nil {
+					return err
+				}
 			}
-			progress(cmd, "server", offers[i].String()+", until now "+perMonth(s.Price, s.Currency))
-			if err := p.confirm(cmd, fmt.Sprintf("Shut %s down, make it a %s, and start it again?", s.Name, offers[i].Type)); err != nil {
-				return err
-			}
-			if s, err = f.ResizeServer(ctx, s, offers[i], teller(cmd)); err != nil {
+			if s, err = f.ResizeServer(ctx, s, offer, teller(cmd)); err != nil {
 				return err
 			}
 			return p.showServer(cmd, s)

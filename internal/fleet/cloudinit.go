@@ -53,7 +53,8 @@ func userData(hostKey, privateHostKey, ourKey string) (string, error) {
 			{"/etc/apt/apt.conf.d/20auto-upgrades", "0644", "APT::Periodic::Update-Package-Lists \"1\";\nAPT::Periodic::Unattended-Upgrade \"1\";\n"},
 			// Containers must not read the host key from the metadata service.
 			{"/etc/systemd/system/mai-metadata.service", "0644", "[Unit]\nDescription=Keep containers from the metadata service\nAfter=docker.service\nPartOf=docker.service\n\n" +
-				"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/sbin/iptables -I DOCKER-USER -d 169.254.169.254 -j DROP\n\n" +
+				"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/sbin/iptables -I DOCKER-USER -d 169.254.169.254 -j DROP\n" +
+				"ExecStop=/usr/sbin/iptables -D DOCKER-USER -d 169.254.169.254 -j DROP\n\n" +
 				"[Install]\nWantedBy=docker.service\n"},
 		},
 		Run: [][]string{{"systemctl", "daemon-reload"}, {"systemctl", "enable", "--now", "docker.service", "mai-metadata.service"}},

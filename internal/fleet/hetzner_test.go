@@ -344,6 +344,17 @@ func TestBudgetForServers(t *testing.T) {
 	if err != nil || there.ServerType.Name != "cx33" || there.Status != hcloud.ServerStatusRunning || there.PrimaryDiskSize != 40 {
 		t.Errorf("%+v, %v", there, err)
 	}
+	// A disk never shrinks: what has less is not offered.
+	if _, err := r.fleet.ResizeOffer(ctx, s, fleet.Wish{Type: "cpx11"}); err != nil {
+		t.Error(err) // 40 GB
+	}
+	large, err := r.fleet.CreateServer(ctx, "large", r.offers(func(w *fleet.Wish) { w.DiskGB = 80 })[0], quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := r.fleet.ResizeOffer(ctx, large, fleet.DefaultWish()); err != nil || o.DiskGB < 80 {
+		t.Errorf("%+v, %v", o, err)
+	}
 	r.settled()
 }
 

@@ -100,13 +100,41 @@ func (f *Fleet) bring(ctx context.Context, s *Server, tell Progress) error {
 	return f.load(ctx, s)
 }
 
+// ResizeOffer is the best type that a server can become: where it stands, and with room for its disk, which never shrinks.
+func (f *Fleet) ResizeOffer(ctx context.Context, s Server, wish Wish) (Offer, error) {
+	if err := f.needHetzner(); err != nil {
+		return Offer{}, err
+	}
+	if s.Adopted || s.HetznerID == 0 {
+		return Offer{}, fault.New(fault.Invalid, "Only a server that maictl made at Hetzner changes its type.")
+	}
+	there, err := f.lookUp(ctx, s)
+	if err == nil && there == nil {
+		err = fault.New(fault.Conflict, "The server %s is not at Hetzner. See `maictl plan`.", s.Name)
+	}
+	if err != nil {
+		return Offer{}, err
+	}
+	wish.Location, wish.DiskGB = s.Location, max(wish.DiskGB, there.PrimaryDiskSize)
+	offers, err := f.Offers(ctx, wish)
+	if err != nil {
+		return Offer{}, err
+	}
+	for _, o := range offers {
+		if o.Location == s.Location {
+			return o, nil
+		}
+	}
+	return Offer{}, fault.New(fault.Unavailable, "Hetzner has nothing like this in %s just now, where %s is. Try again later, or ask for another size.", s.Location, s.Name)
+}
+
 // ResizeServer makes a server another type at the same location. It is off for a minute or two.
 func (f *Fleet) ResizeServer(ctx context.Context, s Server, o Offer, tell Progress) (Server, error) {
 	if err := f.needHetzner(); err != nil {
 		return s, err
 	}
-	if s.Adopted || s.HetznerID == 0 || s.Deleting || o.Location != s.Location {
-		return s, fault.New(fault.Invalid, "Only a server that maictl made at Hetzner changes its type, and it stays where it is.")
+	if o.Location != s.Location {
+		return s, fault.New(fault.Invalid, "A server stays where it is: %s is in %s.", s.Name, s.Location)
 	}
 	err := f.changeServer(ctx, s, func(tx *sqldb.Tx) error {
 		if err := affordable(tx, o, s.ID); err != nil {
@@ -166,7 +194,7 @@ func (f *Fleet) DeleteServer(ctx context.Context, s Server, tell Progress) error
 			return err
 		}
 		if living := list[0].Clients; len(living) > 0 {
-			return fault.New(fault.Conflict, "%s lives on %s, with all its data (%d clients in all). Delete it first with `maictl client delete %s`, or move it.", living[0].Name, s.Name, len(living), living[0].Slug)
+			return fault.New(fault.Conflict, "%s lives on %s, with all its data. Delete it first with `maictl client delete %s`, or move it.", living[0].Name, s.Name, living[0].Slug)
 		}
 		_, err = tx.Exec(`UPDATE servers SET state = 'deleting', updated_at = $1 WHERE id = $2`, tx.Now.UnixMicro(), s.ID)
 		return err
