@@ -61,7 +61,7 @@ var imports = map[string][]string{
 	"internal/remote/sim": {},
 	"internal/seal":       {"internal/fault"},
 	"internal/server": {
-		"internal/account", "internal/chat", "internal/fault", "internal/gateway", "internal/ledger", "internal/meter",
+		"internal/account", "internal/backup", "internal/chat", "internal/fault", "internal/gateway", "internal/ledger", "internal/meter",
 		"internal/money", "internal/openrouter", "internal/sqldb", "internal/summary", "internal/webapp", "web",
 	},
 	"internal/sqldb": {"internal/fault"},

@@ -63,10 +63,7 @@ func bench(ctx context.Context, o options) (err error) {
 	if err := fill(ctx, db, o.megabytes); err != nil {
 		return err
 	}
-	backups, err := backup.Open(backup.Options{DB: db, Folder: filepath.Join(dir, "backups"), Version: "bench", Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
+	backups := backup.Open(backup.Options{DB: db, Folder: filepath.Join(dir, "backups"), Version: "bench", Log: slog.New(slog.DiscardHandler)})
 	defer backups.Close()
 	size, err := db.Size()
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"mai/internal/backup"
 	"mai/internal/fault"
 	"mai/internal/meter"
+	"mai/internal/server"
 	"mai/internal/sqldb"
 	"mai/internal/webapp"
 )
@@ -25,17 +26,14 @@ import (
 // backupOptions are those of the instance on config's data folder.
 func backupOptions(config Config, db *sqldb.DB, log *slog.Logger, at func(string), now func() time.Time) backup.Options {
 	return backup.Options{
-		DB: db, SecretFile: config.SecretFile, Folder: config.BackupDir, Recipients: config.Recipients,
+		DB: db, SecretFile: config.SecretFile, Folder: config.BackupDir, Recipients: config.Recipients, Provider: config.ProviderRecipient,
 		MinFree: config.MinFreeDisk, Version: version, Every: config.BackupEvery, Now: now, At: at, Log: log,
 	}
 }
 
 // startBackups makes backups by itself from now on, and when the socket asks for one.
 func startBackups(config Config, db *sqldb.DB, calls *meter.Meter, log *slog.Logger, at func(string), now func() time.Time) (b *backup.Backups, end func(), err error) {
-	b, err = backup.Open(backupOptions(config, db, log, at, now))
-	if err != nil {
-		return nil, nil, err
-	}
+	b = backup.Open(backupOptions(config, db, log, at, now))
 	endSocket, err := listenSocket(config.DataDir, log, commandRoutes(b, calls, log))
 	if err != nil {
 		b.Close()
@@ -56,6 +54,7 @@ func commandRoutes(backups *backup.Backups, calls *meter.Meter, log *slog.Logger
 		return webapp.WriteJSON(w, http.StatusOK, record)
 	}))
 	drainRoutes(mux, calls, log)
+	mux.Handle("GET /metrics", server.Metrics(backups, log))
 	return mux
 }
 
@@ -108,10 +107,7 @@ func backUp(cmd *cobra.Command, config Config) (record backup.Record, err error)
 		return record, err
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
-	backups, err := backup.Open(backupOptions(config, db, slog.New(slog.DiscardHandler), at, nil))
-	if err != nil {
-		return record, err
-	}
+	backups := backup.Open(backupOptions(config, db, slog.New(slog.DiscardHandler), at, nil))
 	defer backups.Close()
 	return backups.Run(cmd.Context())
 }

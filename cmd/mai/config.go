@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"filippo.io/age"
 	"github.com/spf13/pflag"
 
 	"mai/internal/server"
@@ -42,6 +43,7 @@ type Config struct {
 	BackupDir         string         // the folder of the backups
 	BackupEvery       time.Duration  // how often one is made; 0: only when asked
 	Recipients        []string       // age public keys that backups are encrypted to
+	ProviderRecipient string         // the provider's, which an admin of the client may add
 	CrashAt           string         // "" or the crash point at which the process kills itself, for tests
 	CrashHit          int            // at which pass of that point, from 1
 	ClockFile         string         // "" or a file with what the wall clock is ahead, for tests
@@ -159,6 +161,12 @@ func backupSettings() []setting {
 		{env: []string{"MAI_BACKUP_RECIPIENTS"}, flag: "backup-recipients",
 			allowed: "age public keys (age1...) separated by commas", usage: "who can open the backups; without one they are not encrypted and do not hold the sealing key",
 			set: setRecipients},
+		{env: []string{"MAI_BACKUP_PROVIDER"}, flag: "backup-provider", allowed: "one age public key (age1...)",
+			usage: "the provider's key, which an admin may let open the backups", set: func(c *Config, s string) (string, bool) {
+				_, err := age.ParseX25519Recipient(s)
+				c.ProviderRecipient = s
+				return s, err == nil
+			}},
 	}
 }
 
@@ -296,7 +304,7 @@ func readSecret(setting, path string) (string, error) {
 
 // site is what the provider is told of the instance beside its books.
 func (c *Config) site() server.Site {
-	return server.Site{Version: version, DataDir: c.DataDir, MinFree: c.MinFreeDisk}
+	return server.Site{Version: version, DataDir: c.DataDir, Backups: c.BackupDir, MinFree: c.MinFreeDisk}
 }
 
 // sourceOf says who decided the setting with this name.

@@ -84,6 +84,7 @@ func TestConfigValues(t *testing.T) {
 		{"MAI_BACKUP_EVERY", "24h", func(c Config) any { return c.BackupEvery }, 24 * time.Hour},
 		{"MAI_BACKUP_EVERY", "0s", func(c Config) any { return c.BackupEvery }, time.Duration(0)},
 		{"MAI_BACKUP_RECIPIENTS", recipient + ", " + recipient, func(c Config) any { return c.Recipients }, []string{recipient, recipient}},
+		{"MAI_BACKUP_PROVIDER", recipient, func(c Config) any { return c.ProviderRecipient }, recipient},
 		{"LOG_LEVEL", "WARN", func(c Config) any { return c.LogLevel }, slog.LevelWarn},
 		{"MAI_DRAIN_TIMEOUT", "1m30s", func(c Config) any { return c.DrainTimeout }, 90 * time.Second},
 		{"MAI_MIN_FREE_DISK", "0", func(c Config) any { return c.MinFreeDisk }, int64(0)},

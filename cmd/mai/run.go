@@ -96,7 +96,7 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	defer chats.Close()
 	calls.Start(chats.Settled)
 
-	_, endBackups, err := startBackups(config, db, calls, log, at, now)
+	backups, endBackups, err := startBackups(config, db, calls, log, at, now)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 		log.Warn("the browser UI was not built into this program; run `make build` (needs Node)")
 	}
 	handler, err := server.New(server.Options{
-		DB: db, Accounts: accounts, Ledger: books, Meter: calls, Chats: chats, Log: log, UI: ui,
+		DB: db, Accounts: accounts, Ledger: books, Meter: calls, Chats: chats, Backups: backups, Log: log, UI: ui,
 		Name: config.Name, Site: config.site(), ProviderTokenFile: config.ProviderTokenFile, ErasedLists: lists,
 		Locale: config.Locale, Trusted: config.TrustedProxies, Demo: h.logins,
 		Now: now, SlowestReader: max(webapp.SlowestReader/time.Duration(patience), time.Second),

@@ -20,10 +20,11 @@ import (
 // Options say what is backed up, to where, and how often.
 type Options struct {
 	DB         *sqldb.DB
-	SecretFile string // the sealing key; it goes into encrypted archives only
-	Folder     string // where archives are kept, and made; made when missing
-	Recipients []string
-	MinFree    int64 // bytes that a backup must leave free on the folder's disk
+	SecretFile string   // the sealing key; it goes into encrypted archives only
+	Folder     string   // where archives are kept, and made; made when missing
+	Recipients []string // age public keys that the settings name
+	Provider   string   // the provider's own, to which backups are encrypted only if the client agrees; "" when it has none
+	MinFree    int64    // bytes that a backup must leave free on the folder's disk
 	Version    string
 	Every      time.Duration    // 0: only when asked
 	Now        func() time.Time // nil means time.Now
@@ -33,12 +34,11 @@ type Options struct {
 
 // Backups makes the backups of one instance, when asked and by itself. Close it.
 type Backups struct {
-	o          Options
-	recipients []age.Recipient
-	cancel     context.CancelFunc
-	ctx        context.Context // of everything that is under way
-	work       sync.WaitGroup
-	started    time.Time
+	o       Options
+	cancel  context.CancelFunc
+	ctx     context.Context // of everything that is under way
+	work    sync.WaitGroup
+	started time.Time
 
 	running sync.Mutex // held while a backup is made
 
@@ -63,7 +63,7 @@ const firstAfter = time.Minute
 const retryAfter = 10 * time.Minute
 
 // Open looks at what backups there are. Nothing is made before Start or Run.
-func Open(o Options) (*Backups, error) {
+func Open(o Options) *Backups {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -71,19 +71,12 @@ func Open(o Options) (*Backups, error) {
 		o.At = func(string) {}
 	}
 	b := &Backups{o: o, started: o.Now()}
-	for _, text := range o.Recipients {
-		r, err := age.ParseX25519Recipient(text)
-		if err != nil {
-			return nil, fault.Wrap(fault.Invalid, err, "The backup recipient %s is no age public key; it begins with age1.", text)
-		}
-		b.recipients = append(b.recipients, r)
-	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	// A folder that cannot be read is no reason not to work: the status says it, and every attempt tries again.
 	if err := b.refresh(); err != nil {
 		b.status.Failed, b.status.FailedAt = err, o.Now()
 	}
-	return b, nil
+	return b
 }
 
 // Close breaks off what is under way and waits for it.
@@ -93,6 +86,12 @@ func (b *Backups) Close() {
 	b.running.Lock()
 	defer b.running.Unlock()
 }
+
+// Folder is where the backups are kept.
+func (b *Backups) Folder() string { return b.o.Folder }
+
+// ProviderOffered reports whether the provider has a key that the client may let in.
+func (b *Backups) ProviderOffered() bool { return b.o.Provider != "" }
 
 // Start makes backups by itself from now on.
 func (b *Backups) Start() {
@@ -130,6 +129,16 @@ func (b *Backups) Status() Status {
 		s.Next = &next
 	}
 	return s
+}
+
+// Begin makes a backup in the background, unless one is being made. Its outcome is in the status.
+func (b *Backups) Begin() error {
+	if b.Status().Running {
+		return fault.New(fault.Conflict, "A backup is being made already. Wait until it is ready.")
+	}
+	b.set(func(s *Status) { s.Running = true })
+	b.work.Go(func() { _, _ = b.Run(b.ctx) }) // it keeps and logs its error
+	return nil
 }
 
 // Run makes a backup, verifies it by restoring what was stored, and removes those that are no longer kept. One is made at
@@ -198,8 +207,16 @@ func (b *Backups) make(ctx context.Context) (r Record, err error) {
 	now := b.o.Now().UTC().Truncate(time.Millisecond)
 	name := "mai-" + now.Format("20060102T150405.000Z")
 	r.Archive = name + ".tar.zst"
+	list, err := b.Recipients(ctx)
+	if err != nil {
+		return r, err
+	}
+	recipients, texts, err := ageRecipients(list)
+	if err != nil {
+		return r, err
+	}
 	key := ""
-	if len(b.recipients) > 0 {
+	if len(recipients) > 0 {
 		key, r.Archive = b.o.SecretFile, r.Archive+".age"
 	}
 	// An archive that nobody could open is worth nothing: a key that exists only during this backup opens it once, to
@@ -208,8 +225,11 @@ func (b *Backups) make(ctx context.Context) (r Record, err error) {
 	if err != nil {
 		return r, fmt.Errorf("make a key: %w", err)
 	}
+	if len(recipients) > 0 {
+		recipients = append(recipients, once.Recipient())
+	}
 	archive := filepath.Join(work, r.Archive)
-	if err := b.write(ctx, work, archive, key, now, once, &r); err != nil {
+	if err := b.write(ctx, work, archive, key, now, recipients, &r); err != nil {
 		return r, full(b.o.Folder, err)
 	}
 	b.o.At("backup/packed")
@@ -217,12 +237,12 @@ func (b *Backups) make(ctx context.Context) (r Record, err error) {
 		return r, full(b.o.Folder, err)
 	}
 	b.o.At("backup/verified")
-	r.Recipients, r.VerifiedAt = b.o.Recipients, b.o.Now().UTC()
+	r.Recipients, r.VerifiedAt = texts, b.o.Now().UTC()
 	return r, full(b.o.Folder, b.keep(archive, name, r))
 }
 
 // write copies the database and packs it.
-func (b *Backups) write(ctx context.Context, work, archive, key string, now time.Time, once *age.X25519Identity, r *Record) error {
+func (b *Backups) write(ctx context.Context, work, archive, key string, now time.Time, recipients []age.Recipient, r *Record) error {
 	copied := filepath.Join(work, "copied")
 	if err := os.Mkdir(copied, 0o700); err != nil {
 		return err
@@ -237,10 +257,6 @@ func (b *Backups) write(ctx context.Context, work, archive, key string, now time
 	}
 	m.Version, m.CreatedAt = b.o.Version, now
 	r.Manifest = m
-	recipients := b.recipients
-	if len(recipients) > 0 {
-		recipients = append(recipients[:len(recipients):len(recipients)], once.Recipient())
-	}
 	sources := map[string]string{sqldb.File: filepath.Join(copied, sqldb.File), keyFile: key}
 	if err := pack(ctx, archive, m, sources, recipients); err != nil {
 		return err

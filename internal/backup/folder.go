@@ -63,6 +63,15 @@ func list(folder string) ([]Record, error) {
 	return records, nil
 }
 
+// Newest returns the record of the last verified backup in a folder; nil when there is none.
+func Newest(folder string) (*Record, error) {
+	records, err := list(folder)
+	if err != nil || len(records) == 0 {
+		return nil, err
+	}
+	return &records[0], nil
+}
+
 // prune removes the backups that are no longer kept, the record last.
 func (b *Backups) prune() error {
 	records, err := list(b.o.Folder)

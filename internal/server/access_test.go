@@ -262,6 +262,8 @@ func (m *matrix) body(route server.Route, a actor, o object, about answer) any {
 		return map[string]any{"base_url": m.upstream}
 	case "PUT /api/v1/data-policy", "POST /api/v1/data-policy/check":
 		return map[string]any{"no_training": true, "zero_retention": false, "regions": []string{}, "providers": []string{}}
+	case "PUT /api/v1/backups/provider":
+		return map[string]any{"allowed": true}
 	case "PUT /api/v1/budget":
 		return map[string]any{"limit": "100"}
 	case "POST /api/v1/api-keys":
@@ -337,7 +339,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			want = server.Admins
 		case slices.Contains([]string{"/usage/now", "/usage/report", "/usage/calls", "/usage/choices", "/usage/stream", "/usage/export", "/budgets/mine"}, path): // of one's own
 			want = server.Users
-		case slices.ContainsFunc([]string{"/users", "/teams", "/connection", "/budget", "/usage"}, func(p string) bool { return strings.HasPrefix(path, p) }):
+		case slices.ContainsFunc([]string{"/users", "/teams", "/connection", "/budget", "/usage", "/backups"}, func(p string) bool { return strings.HasPrefix(path, p) }):
 			want = server.Admins
 		}
 		if route.Access != want {

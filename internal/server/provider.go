@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"mai/internal/account"
+	"mai/internal/backup"
 	"mai/internal/fault"
 	"mai/internal/ledger"
 	"mai/internal/sqldb"
@@ -28,6 +29,7 @@ import (
 type Site struct {
 	Version string
 	DataDir string // where the database lies
+	Backups string // the folder of the backups
 	MinFree int64  // bytes; below this much free disk there is an alarm
 }
 
@@ -67,6 +69,9 @@ func Summarize(ctx context.Context, db *sqldb.DB, site Site) (s summary.Summary,
 	})
 	if err == nil {
 		s.Disk, err = readDisk(site.DataDir)
+	}
+	if err == nil {
+		s.Backup, err = lastBackup(site.Backups)
 	}
 	if err == nil && s.Disk.Free < site.MinFree {
 		s.Alarms = append(s.Alarms, summary.Alarm{Kind: summary.DiskLow, Since: s.At})
@@ -158,6 +163,15 @@ func readDisk(dir string) (d summary.Disk, err error) {
 	return d, nil
 }
 
+// lastBackup is the last verified one in the folder; nil when there is none.
+func lastBackup(folder string) (*summary.Backup, error) {
+	last, err := backup.Newest(folder)
+	if err != nil || last == nil {
+		return nil, err
+	}
+	return &summary.Backup{At: last.CreatedAt, VerifiedAt: last.VerifiedAt}, nil
+}
+
 // ReadProviderToken reads the provider's token: one word of at least 32 characters.
 func ReadProviderToken(path string) (string, error) {
 	text, err := os.ReadFile(path)
@@ -174,6 +188,27 @@ func ReadProviderToken(path string) (string, error) {
 // providerSummary serves the summary to whoever has the provider's token. The file is read for every request, so that a
 // token can be replaced. It is no operation of the described API: no client role may ever call it.
 func (s *Server) providerSummary(w http.ResponseWriter, r *http.Request) error {
+	if err := s.isProvider(r); err != nil {
+		return err
+	}
+	reply, err := Summarize(r.Context(), s.DB, s.Site)
+	if err != nil {
+		return err
+	}
+	return webapp.WriteJSON(w, http.StatusOK, reply)
+}
+
+// metrics serves what a Prometheus scrapes, with the same token.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
+	if err := s.isProvider(r); err != nil {
+		return err
+	}
+	s.scraped.ServeHTTP(w, r)
+	return nil
+}
+
+// isProvider refuses whoever does not have the provider's token.
+func (s *Server) isProvider(r *http.Request) error {
 	if s.ProviderTokenFile == "" {
 		return fault.New(fault.NotFound, "There is no such address in the API. GET /api/openapi.json lists them.")
 	}
@@ -186,9 +221,5 @@ func (s *Server) providerSummary(w http.ResponseWriter, r *http.Request) error {
 	if subtle.ConstantTimeCompare(given[:], right[:]) != 1 {
 		return fault.New(fault.Unauthenticated, "This address is for your provider's tool and needs its token.")
 	}
-	reply, err := Summarize(r.Context(), s.DB, s.Site)
-	if err != nil {
-		return err
-	}
-	return webapp.WriteJSON(w, http.StatusOK, reply)
+	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"mai/internal/account"
+	"mai/internal/backup"
 	"mai/internal/chat"
 	"mai/internal/ledger"
 	"mai/internal/meter"
@@ -30,6 +31,9 @@ const (
 	password = "correct horse battery"
 	model    = "openai/gpt-5-mini"
 	markup   = 13000
+
+	// providerRecipient is an age public key, from the documentation of age.
+	providerRecipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 
 	brief = `Hello. [[sim: {"tokens": 2}]]` // a question with a short answer
 )
@@ -125,8 +129,10 @@ func (r *rig) wire(set settings) *server.Server {
 	}
 	r.accounts = account.New(db, account.Options{SignUp: policy, SetupToken: set.setupToken})
 	r.desk = account.New(db, account.Options{SignUp: account.NeedApproval})
-	s, err := server.New(server.Options{DB: db, Accounts: r.accounts, Ledger: r.books, Meter: calls, Chats: chats, Log: log,
-		UI: fstest.MapFS{"index.html": {Data: []byte("<!doctype html></head>")}}, Name: "Karpacz", Site: server.Site{Version: "test", DataDir: dir}, ProviderTokenFile: set.providerToken, ErasedLists: []string{dir + "/erased.txt"}, Locale: "en", Trusted: set.trusted})
+	backups := backup.Open(backup.Options{DB: db, SecretFile: dir + "/secret.key", Folder: dir + "/backups", Provider: providerRecipient, Version: "test", Log: log})
+	r.t.Cleanup(backups.Close)
+	s, err := server.New(server.Options{DB: db, Backups: backups, Accounts: r.accounts, Ledger: r.books, Meter: calls, Chats: chats, Log: log,
+		UI: fstest.MapFS{"index.html": {Data: []byte("<!doctype html></head>")}}, Name: "Karpacz", Site: server.Site{Version: "test", DataDir: dir, Backups: dir + "/backups"}, ProviderTokenFile: set.providerToken, ErasedLists: []string{dir + "/erased.txt"}, Locale: "en", Trusted: set.trusted})
 	check(err)
 	return s
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 
 	"mai/internal/account"
+	"mai/internal/backup"
 	"mai/internal/chat"
 	"mai/internal/fault"
 	"mai/internal/gateway"
@@ -42,6 +43,7 @@ type Options struct {
 	Ledger   *ledger.Ledger
 	Meter    *meter.Meter
 	Chats    *chat.Chats
+	Backups  *backup.Backups
 	Log      *slog.Logger
 	UI       fs.FS // the built browser UI
 	Name     string
@@ -71,6 +73,7 @@ type Login struct {
 type Server struct {
 	Options
 	handler http.Handler
+	scraped http.Handler // what a Prometheus reads
 	routes  []Route
 }
 
@@ -97,7 +100,7 @@ func New(o Options) (*Server, error) {
 		o.Now = time.Now
 	}
 	o.SlowestReader = cmp.Or(o.SlowestReader, webapp.SlowestReader)
-	s := &Server{Options: o}
+	s := &Server{Options: o, scraped: Metrics(o.Backups, o.Log)}
 	mux := http.NewServeMux()
 	ui, err := webapp.NewUI(o.UI, o.Log, mux, begins)
 	if err != nil {
@@ -109,6 +112,7 @@ func New(o Options) (*Server, error) {
 	s.userRoutes(api)
 	s.eraseRoutes(api)
 	s.teamRoutes(api)
+	s.backupRoutes(api)
 	s.connectionRoutes(api)
 	s.policyRoutes(api)
 	s.chatRoutes(api)
@@ -128,6 +132,7 @@ func New(o Options) (*Server, error) {
 	mux.Handle("GET /health", webapp.Serve(o.Log, s.health))
 	mux.Handle("GET /ready", webapp.Serve(o.Log, s.ready))
 	mux.Handle("GET "+summary.Path, webapp.Serve(o.Log, s.providerSummary))
+	mux.Handle("GET /metrics", webapp.Serve(o.Log, s.metrics))
 	gateway.New(o.Accounts, o.Meter, o.Trusted, o.SlowestReader, o.Log).Register(mux)
 	mux.Handle("/api/", webapp.Serve(o.Log, func(http.ResponseWriter, *http.Request) error {
 		return fault.New(fault.NotFound, "There is no such address in the API. GET /api/openapi.json lists them.")

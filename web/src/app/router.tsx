@@ -20,6 +20,7 @@ const ApiKeyPage = page(() => import('../account/ApiKeyPage'), 'ApiKeyPage')
 const AppearancePage = page(() => import('../settings/AppearancePage'), 'AppearancePage')
 const DataPolicyPage = page(() => import('../settings/DataPolicyPage'), 'DataPolicyPage')
 const ConnectionsPage = page(() => import('../admin/ConnectionsPage'), 'ConnectionsPage')
+const BackupsPage = page(() => import('../admin/BackupsPage'), 'BackupsPage')
 const UsersPage = page(() => import('../admin/UsersPage'), 'UsersPage')
 const BudgetsPage = page(() => import('../budgets/BudgetsPage'), 'BudgetsPage')
 const loadUsage = () => import('../usage/UsagePage')
@@ -85,6 +86,7 @@ function Inside({ me }: { me: Me }) {
           <Route path="/settings/data-policy" component={DataPolicyPage} />
           {admin && <Route path="/settings/connections" component={ConnectionsPage} />}
           {admin && <Route path="/settings/users" component={UsersPage} />}
+          {admin && <Route path="/settings/backups" component={BackupsPage} />}
           <Route path="/settings/usage" component={UsagePage} />
           <Route path="/settings/budgets" component={BudgetsPage} />
           <Route path="/settings/*?">

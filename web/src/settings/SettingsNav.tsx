@@ -2,6 +2,7 @@ import { Trans, useLingui } from '@lingui/react/macro'
 import {
   IconArrowLeft,
   IconChartBar,
+  IconDatabaseExport,
   IconKey,
   IconPlugConnected,
   IconShieldLock,
@@ -17,7 +18,16 @@ import { meQuery } from '../api/queries'
 import { Glyph, type Icon } from '../ui/Button'
 import { useSidebar } from '../ui/sidebar'
 
-type Page = 'profile' | 'appearance' | 'api-key' | 'data-policy' | 'connections' | 'users' | 'usage' | 'budgets'
+type Page =
+  | 'profile'
+  | 'appearance'
+  | 'api-key'
+  | 'data-policy'
+  | 'connections'
+  | 'users'
+  | 'usage'
+  | 'budgets'
+  | 'backups'
 
 /** The name of the settings page that is open. */
 export function usePageName(): string {
@@ -32,6 +42,7 @@ export function usePageName(): string {
     users: t`Users`,
     usage: t`Usage`,
     budgets: t`Budgets`,
+    backups: t`Backups`,
   }
   return names[path.split('/')[2] as Page] ?? t`Settings`
 }
@@ -114,6 +125,9 @@ export function SettingsNav({ version }: { version: string }) {
               </Item>
               <Item to="budgets" icon={IconWallet}>
                 <Trans>Budgets</Trans>
+              </Item>
+              <Item to="backups" icon={IconDatabaseExport}>
+                <Trans>Backups</Trans>
               </Item>
             </ul>
           </>

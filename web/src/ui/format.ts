@@ -39,6 +39,14 @@ export function percentage(ratio: number, locale: Locale): string {
   return `${text}%`
 }
 
+/** `340 kB`, `1.2 MB`, `2.4 GB`: a thousand bytes are a kB. */
+export function byteCount(count: number, locale: Locale): string {
+  const units = ['kB', 'MB', 'GB', 'TB']
+  let [size, unit] = [count / 1000, 0]
+  for (; size >= 999.5 && unit < units.length - 1; unit++) size /= 1000
+  return `${size.toLocaleString(locale, { maximumFractionDigits: size < 9.95 ? 1 : 0 })}\u00a0${units[unit]}`
+}
+
 const day = 24 * 60 * 60 * 1000
 const startOfDay = (time: Date) => new Date(time.getFullYear(), time.getMonth(), time.getDate()).getTime()
 
@@ -70,6 +78,7 @@ function formatter(locale: Locale) {
     axisMoney: (amount: string, decimals: number) => money.axisMoney(amount, decimals, locale),
     plainMoney: (amount: string | null) => money.plainMoney(amount, locale),
     tokens: (count: number) => tokenCount(count, locale),
+    bytes: (count: number) => byteCount(count, locale),
     number: (count: number) => wholeNumber(count, locale),
     percent: (ratio: number) => percentage(ratio, locale),
     duration: (ms: number) => duration(ms, locale),
