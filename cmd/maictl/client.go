@@ -65,9 +65,9 @@ func (p *program) clientCreate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create NAME",
 		Short: "Make a client, its OpenRouter key and its server",
-		Long: `create makes an OpenRouter key with a monthly limit and keeps it sealed, and makes a server at Hetzner for the client
-alone, or places it on one that you have, and puts the newest release there, with a certificate for its domain. It can be killed at any moment: run it again, or run "maictl resume", and there is
-exactly one key and one server.`,
+		Long: `create makes an OpenRouter key with a monthly limit and keeps it sealed, makes a server at Hetzner for the client alone
+or places it on one that you have, and puts the newest release there, with a certificate for its domain. It can be killed at
+any moment: run it again, or run "maictl resume", and there is exactly one key and one server.`,
 		Example: `  maictl client create "Company ABC" --limit 500
   maictl client create "Company ABC" --limit 500 --no-deploy
   maictl client create "Company ABC" --limit 500 --host shared1 --domain companyabc.example.com
@@ -105,7 +105,7 @@ exactly one key and one server.`,
 	l.add(cmd)
 	cmd.Flags().StringVar(&l.markup, "markup", fleet.DefaultMarkup.String(), "charge = cost × markup")
 	cmd.Flags().BoolVar(&keyOnly, "no-deploy", false, "make the key only")
-	cmd.Flags().BoolVar(&serverOnly, "server-only", false, "make key and server, and put nothing on it yet; see `maictl client deploy`")
+	cmd.Flags().BoolVar(&serverOnly, "server-only", false, "make key and server, and put nothing on it yet; \"maictl client deploy\" does later")
 	cmd.Flags().BoolVar(&showKey, "show-key", false, "print the key, too")
 	cmd.Flags().StringVar(&host, "host", "", "place it beside others on this server; needs --domain")
 	cmd.Flags().StringVar(&domain, "domain", "", "where it answers, such as companyabc.example.com; a name below the base domain unless given")

@@ -74,8 +74,8 @@ func commands(environ []string) *cobra.Command {
 	p := &program{settings: readSettings(environ)}
 	root := &cobra.Command{
 		Use:   "maictl",
-		Short: "The provider's tool for mAI: clients, their OpenRouter keys, their spending",
-		Long: `maictl makes an OpenRouter key with a monthly limit for each client company and shows what it spends.
+		Short: "The provider's tool for mAI: clients, their keys, servers, workspaces and spending",
+		Long: `maictl gives each client company an OpenRouter key with a monthly limit, a server and a workspace on it, and shows what it spends.
 
 Without a command, at a terminal, it asks what to do.
 

@@ -18,9 +18,9 @@ import (
 func addWish(cmd *cobra.Command, wish *fleet.Wish) {
 	cmd.Flags().StringVar(&wish.Location, "location", wish.Location, "where the server is wanted; others nearby are the fall-back")
 	cmd.Flags().StringVar(&wish.Type, "type", "", "this server type and no other; the cheapest unless given")
-	cmd.Flags().IntVar(&wish.Cores, "cores", wish.Cores, "vCPU that it needs at least")
-	cmd.Flags().IntVar(&wish.MemoryGB, "memory", wish.MemoryGB, "memory that it needs at least, in GB")
-	cmd.Flags().IntVar(&wish.DiskGB, "disk", wish.DiskGB, "disk that it needs at least, in GB")
+	cmd.Flags().IntVar(&wish.Cores, "cores", wish.Cores, "vCPU that the server needs at least")
+	cmd.Flags().IntVar(&wish.MemoryGB, "memory", wish.MemoryGB, "memory that the server needs at least, in GB")
+	cmd.Flags().IntVar(&wish.DiskGB, "disk", wish.DiskGB, "disk that the server needs at least, in GB")
 }
 
 // order makes something with the best that Hetzner offers, and says before what it costs. What is not where it was wanted
