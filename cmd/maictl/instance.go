@@ -120,3 +120,34 @@ func (p *program) clientOpen() *cobra.Command {
 	cmd.Flags().StringVar(&addr, "listen", "127.0.0.1:0", "where to listen")
 	return cmd
 }
+
+func (p *program) clientDoctor() *cobra.Command {
+	return p.onClient("doctor NAME", "Check what can be wrong with a client's instance, and say what to do; exit 2 when something is",
+		"  maictl client doctor companyabc\n  maictl client doctor companyabc --json",
+		func(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client, _ []string) error {
+			findings, err := f.Doctor(ctx, c)
+			if err != nil {
+				return err
+			}
+			ill, rows := 0, [][]string{}
+			for _, one := range findings {
+				mark := "✓"
+				if !one.OK {
+					mark, ill = "✗", ill+1
+				}
+				rows = append(rows, []string{mark, one.Check, one.Found})
+				if one.Remedy != "" {
+					rows = append(rows, []string{"", "", "→ " + one.Remedy})
+				}
+			}
+			if p.json {
+				err = printJSON(cmd, orEmpty(findings))
+			} else {
+				err = printTable(cmd, "", []string{"", "", ""}, rows)
+			}
+			if err == nil && ill > 0 {
+				err = errIll
+			}
+			return err
+		}, named(1, 1))
+}

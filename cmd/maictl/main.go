@@ -22,6 +22,9 @@ const (
 	exitPending = 2 // `maictl plan`: something is not as it is wanted
 )
 
+// errIll ends a check that found something.
+var errIll = errors.New("something is not well; each remedy stands beside it")
+
 // errPending ends a plan that has something to do.
 var errPending = errors.New("not everything is as it is wanted; run `maictl resume`")
 
@@ -34,7 +37,7 @@ func main() {
 	switch {
 	case err == nil:
 		return
-	case errors.Is(err, errPending):
+	case errors.Is(err, errPending), errors.Is(err, errIll):
 		os.Exit(exitPending)
 	case told:
 		fmt.Fprintln(os.Stderr, "maictl:", fault.Message(err))

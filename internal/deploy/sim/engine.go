@@ -137,6 +137,15 @@ func (e *Engine) Created(name string) *container.CreateRequest {
 	return nil
 }
 
+// Stop stops a container, as somebody does who is logged in.
+func (e *Engine) Stop(name string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if b := e.find(name); b != nil {
+		b.stop(0)
+	}
+}
+
 // failure is an answer other than 200.
 type failure struct {
 	status  int
