@@ -70,10 +70,10 @@ test-quick: ## the inner loop, under a minute
 	go vet ./...
 	go test -short ./...
 
-prove: ## kill it a hundred times and compare the books entry by entry
+prove: build ## kill it a hundred times and compare the books entry by entry
 	go run ./cmd/prove
 
-prove-guards: ## take out one guard of the books after another: the proof must notice each
+prove-guards: build ## take out one guard of the books after another: the proof must notice each
 	go run ./cmd/prove --guards
 
 fleet: image ## the provider's stories on machines: servers as containers, Docker in them, an ACME authority

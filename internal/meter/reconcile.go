@@ -93,7 +93,8 @@ func (m *Meter) verify(w ledger.Waiting) error {
 			outcome = ledger.NotKnown
 			return m.ledger.GiveUp(tx, w.IntentID)
 		}
-		return m.ledger.PostponeVerifying(tx, w.IntentID, now.Add(backOff(w.Looks+firstVerifyStep)))
+		later := backOff(w.Looks+firstVerifyStep) / max(DefaultPace().Settle/m.pace.Settle, 1)
+		return m.ledger.PostponeVerifying(tx, w.IntentID, now.Add(later))
 	})
 	m.at("verify.after")
 	switch {
