@@ -17,6 +17,7 @@ import (
 
 	"mai/internal/backup"
 	"mai/internal/fault"
+	"mai/internal/ledger"
 	"mai/internal/meter"
 	"mai/internal/server"
 	"mai/internal/sqldb"
@@ -32,9 +33,9 @@ func backupOptions(config Config, db *sqldb.DB, log *slog.Logger, at func(string
 }
 
 // startBackups makes backups by itself from now on, and when the socket asks for one.
-func startBackups(config Config, db *sqldb.DB, calls *meter.Meter, log *slog.Logger, at func(string), now func() time.Time) (b *backup.Backups, end func(), err error) {
+func startBackups(config Config, db *sqldb.DB, books *ledger.Ledger, calls *meter.Meter, log *slog.Logger, at func(string), now func() time.Time) (b *backup.Backups, end func(), err error) {
 	b = backup.Open(backupOptions(config, db, log, at, now))
-	endSocket, err := listenSocket(config.DataDir, log, commandRoutes(b, calls, log))
+	endSocket, err := listenSocket(config.DataDir, log, commandRoutes(b, books, calls, log))
 	if err != nil {
 		b.Close()
 		return nil, nil, fmt.Errorf("socket for commands: %w", err)
@@ -44,7 +45,7 @@ func startBackups(config Config, db *sqldb.DB, calls *meter.Meter, log *slog.Log
 }
 
 // commandRoutes are what the server does for commands, on its socket.
-func commandRoutes(backups *backup.Backups, calls *meter.Meter, log *slog.Logger) *http.ServeMux {
+func commandRoutes(backups *backup.Backups, books *ledger.Ledger, calls *meter.Meter, log *slog.Logger) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("POST /backup", webapp.Serve(log, func(w http.ResponseWriter, r *http.Request) error {
 		record, err := backups.Run(r.Context())
@@ -52,6 +53,13 @@ func commandRoutes(backups *backup.Backups, calls *meter.Meter, log *slog.Logger
 			return err
 		}
 		return webapp.WriteJSON(w, http.StatusOK, record)
+	}))
+	mux.Handle("POST /rebuild", webapp.Serve(log, func(w http.ResponseWriter, r *http.Request) error {
+		wrong, err := books.Rebuild(r.Context())
+		if err != nil {
+			return err
+		}
+		return webapp.WriteJSON(w, http.StatusOK, rebuilt{wrong})
 	}))
 	drainRoutes(mux, calls, log)
 	mux.Handle("GET /metrics", server.Metrics(backups, log))

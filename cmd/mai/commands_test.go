@@ -3,6 +3,7 @@ package main
 import (
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"net"
 	"path/filepath"
 	"strings"
@@ -119,6 +120,31 @@ type exported struct {
 	AtMostCost   string  `json:"at_most_cost"`
 }
 
+// rebuildAndVerify damages a roll-up and has it mended, by the server when one runs there.
+func rebuildAndVerify(t *testing.T, dir string) {
+	t.Helper()
+	db, err := sqldb.Open(t.Context(), dir, sqldb.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(db.Write(t.Context(), func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(`UPDATE rollups SET prompt = prompt + 1, charge = charge - 1 WHERE at = (SELECT MIN(at) FROM rollups WHERE settled > 0)`)
+		return err
+	}), db.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := run(t, nil, "ledger", "verify", "--data", dir); code != 1 || !strings.Contains(errs, "roll-up") {
+		t.Errorf("a wrong roll-up: exit %d, %s", code, errs)
+	}
+	if code, out, errs := run(t, nil, "ledger", "rebuild", "--data", dir); code != 0 || !strings.Contains(out, "made anew") {
+		t.Errorf("rebuild: exit %d, %s%s", code, out, errs)
+	}
+	if code, _, errs := run(t, nil, "ledger", "verify", "--data", dir); code != 0 {
+		t.Errorf("after the rebuild: exit %d, %s", code, errs)
+	}
+}
+
 // TestLedgerCommands exports and verifies beside a running server, offline, and after somebody changed an entry.
 func TestLedgerCommands(t *testing.T) {
 	t.Parallel()
@@ -140,9 +166,11 @@ func TestLedgerCommands(t *testing.T) {
 	if code, out, errs := run(t, nil, "ledger", "verify", "--data", dir); code != 0 || !strings.Contains(out, "3 entries, 6 calls") {
 		t.Errorf("%d %s%s", code, out, errs)
 	}
+	rebuildAndVerify(t, dir)
 	if code := p.stop(); code != 0 {
 		t.Errorf("exit %d: %s", code, p.stderr)
 	}
+	rebuildAndVerify(t, dir)
 	_, offline, _ := run(t, nil, "ledger", "export", "--json", "--data", dir)
 	if offline != beside {
 		t.Errorf("offline %s\nbeside  %s", offline, beside)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"text/tabwriter"
 
@@ -15,8 +17,8 @@ import (
 )
 
 func ledgerCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "ledger", Short: "Read and verify the ledger, beside a running server or without one"}
-	cmd.AddCommand(exportCommand(), verifyCommand())
+	cmd := &cobra.Command{Use: "ledger", Short: "Read, verify and mend the ledger, beside a running server or without one"}
+	cmd.AddCommand(exportCommand(), verifyCommand(), rebuildCommand())
 	return cmd
 }
 
@@ -122,4 +124,63 @@ func verifyCommand() *cobra.Command {
 	addFlags(cmd.Flags(), "data")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// rebuilt is the server's answer to a rebuild: how many roll-ups were not right.
+type rebuilt struct {
+	Wrong int64 `json:"wrong"`
+}
+
+func rebuildCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rebuild",
+		Short: "Make the roll-ups of usage anew from calls and entries, while the server goes on",
+		Long: "Rebuild compares the sums that the usage page reads with the calls and entries they are made of, an hour at a time,\nand mends what differs. " +
+			"Entries are never touched. A running server does it itself, between its calls.",
+		Example: "  mai ledger rebuild --data /srv/mai",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, err := loadConfig(cmd.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			var answer rebuilt
+			found, err := askServer(cmd.Context(), config.DataDir, http.MethodPost, "/rebuild", &answer)
+			if !found && err == nil {
+				answer.Wrong, err = rebuildHere(cmd, config)
+			}
+			if err == nil {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "The roll-ups are made anew; %d were not right.\n", answer.Wrong)
+			}
+			return err
+		},
+	}
+	addFlags(cmd.Flags(), "data")
+	return cmd
+}
+
+// rebuildHere rebuilds on a folder that no server runs on.
+func rebuildHere(cmd *cobra.Command, config Config) (wrong int64, err error) {
+	there, err := openLedger(cmd) // so that none is made where there is none
+	if err != nil {
+		return 0, err
+	}
+	if err := there.Close(); err != nil {
+		return 0, err
+	}
+	lock, err := sqldb.Acquire(config.DataDir)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	db, err := sqldb.Open(cmd.Context(), config.DataDir, sqldb.Options{})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	books, err := ledger.Open(cmd.Context(), db, newLogger(config, cmd.ErrOrStderr()))
+	if err != nil {
+		return 0, err
+	}
+	return books.Rebuild(cmd.Context())
 }

@@ -96,7 +96,7 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	defer chats.Close()
 	calls.Start(chats.Settled)
 
-	backups, endBackups, err := startBackups(config, db, calls, log, at, now)
+	backups, endBackups, err := startBackups(config, db, books, calls, log, at, now)
 	if err != nil {
 		return err
 	}
