@@ -69,7 +69,7 @@ var imports = map[string][]string{
 	"internal/summary": {"internal/money"},
 	"internal/webapp":  {"internal/fault"},
 
-	"bench": {},
+	"bench": {"internal/ledger", "internal/money", "internal/sqldb"},
 	"edge":  {},
 	// A database of gigabytes is written, not asked for call by call.
 	"bench/backup": {"internal/backup", "internal/ledger", "internal/money", "internal/sqldb"},

@@ -1,6 +1,7 @@
 // Command bench measures what the books cost a request: the gateway with its durable ledger, against a bare reverse
 // proxy in front of the same simulator, in the same run. It prints the median of interleaved pairs and their spread;
-// nothing is asserted, since a time is a property of the machine.
+// nothing is asserted, since a time is a property of the machine. `bench usage` measures the usage page on ledgers of
+// several sizes.
 package main
 
 import (
@@ -24,6 +25,12 @@ import (
 func main() {
 	if len(os.Args) == 3 && os.Args[1] == "floor" {
 		fail(serveFloor(os.Args[2]))
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == "usage" {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		fail(benchUsage(ctx, os.Args[2:]))
 		return
 	}
 	var o options

@@ -34,18 +34,10 @@ type process struct{ cmd *exec.Cmd }
 
 // start builds the programs and starts the simulator, the floor before it, and mai before it.
 func (r *rig) start(ctx context.Context) (floor, mai target, err error) {
-	for _, name := range []string{"mai", "openrouter-sim"} {
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(r.dir, name), "./cmd/"+name)
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			return floor, mai, fmt.Errorf("build %s: %w: %s", name, err, out)
-		}
-	}
-	_, line, err := r.run(ctx, nil, filepath.Join(r.dir, "openrouter-sim"), "--key", simulatorKey)
+	upstream, err := r.simulator(ctx, "./cmd/mai")
 	if err != nil {
 		return floor, mai, err
 	}
-	upstream := line[strings.Index(line, "http://"):]
 	self, err := os.Executable()
 	if err != nil {
 		return floor, mai, err
@@ -59,14 +51,36 @@ func (r *rig) start(ctx context.Context) (floor, mai target, err error) {
 	if err != nil {
 		return floor, mai, err
 	}
-	p, _, err = r.run(ctx, []string{"OPENROUTER_BASE_URL=" + upstream, "OPENROUTER_API_KEY=" + simulatorKey, "LOG_LEVEL=error"},
-		filepath.Join(r.dir, "mai"), "serve", "--addr", addr, "--data", filepath.Join(r.dir, "data"))
+	p, err = r.serve(ctx, upstream, addr, filepath.Join(r.dir, "data"))
 	if err != nil {
 		return floor, mai, err
 	}
 	mai = target{"mai", "http://" + addr + "/v1", "", p}
 	mai.key, err = signUp(ctx, "http://"+addr)
 	return floor, mai, err
+}
+
+// simulator builds programs and the simulator, starts it, and returns its address.
+func (r *rig) simulator(ctx context.Context, programs ...string) (upstream string, err error) {
+	for _, program := range append(programs, "./cmd/openrouter-sim") {
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(r.dir, filepath.Base(program)), program)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build %s: %w: %s", program, err, out)
+		}
+	}
+	_, line, err := r.run(ctx, nil, filepath.Join(r.dir, "openrouter-sim"), "--key", simulatorKey)
+	if err != nil {
+		return "", err
+	}
+	return line[strings.Index(line, "http://"):], nil
+}
+
+// serve starts mai on a data folder.
+func (r *rig) serve(ctx context.Context, upstream, addr, dir string) (*process, error) {
+	p, _, err := r.run(ctx, []string{"OPENROUTER_BASE_URL=" + upstream, "OPENROUTER_API_KEY=" + simulatorKey, "LOG_LEVEL=error"},
+		filepath.Join(r.dir, "mai"), "serve", "--addr", addr, "--data", dir)
+	return p, err
 }
 
 // run starts a program. With a first line on its standard output it has begun; mai, which prints none, is waited for
@@ -129,20 +143,30 @@ func freeAddr(ctx context.Context) (string, error) {
 }
 
 // signUp waits for mai, registers the first user and makes an API key.
-func signUp(ctx context.Context, base string) (string, error) {
+func signUp(ctx context.Context, base string) (key string, err error) {
+	_, key, err = admin(ctx, base)
+	return key, err
+}
+
+// admin waits for mai, registers the first user, or signs in as it, and makes an API key.
+func admin(ctx context.Context, base string) (token, apiKey string, err error) {
 	deadline := time.Now().Add(10 * time.Second)
+	credentials := `{"name":"Bench","email":"bench@example.com","password":"long enough to pass"}`
 	for {
 		var session struct{ Token string }
-		err := post(ctx, base+"/api/v1/auths/signup", "", `{"name":"Bench","email":"bench@example.com","password":"long enough to pass"}`, &session)
+		err := post(ctx, base+"/api/v1/auths/signup", "", credentials, &session)
+		if err != nil && !errors.Is(err, syscall.ECONNREFUSED) { // a folder of an earlier run
+			err = post(ctx, base+"/api/v1/auths/signin", "", strings.Replace(credentials, `"name":"Bench",`, "", 1), &session)
+		}
 		if err == nil {
 			var key struct {
 				APIKey string `json:"api_key"`
 			}
 			err = post(ctx, base+"/api/v1/auths/api_key", session.Token, "", &key)
-			return key.APIKey, err
+			return session.Token, key.APIKey, err
 		}
 		if time.Now().After(deadline) {
-			return "", err
+			return "", "", err
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
