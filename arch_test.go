@@ -23,8 +23,8 @@ const module = "mai/"
 var imports = map[string][]string{
 	"cmd/mai": {
 		"internal/account", "internal/backup", "internal/chat", "internal/demo", "internal/fault", "internal/gateway", "internal/ledger",
-		"internal/livecheck", "internal/meter", "internal/money", "internal/openai", "internal/openrouter",
-		"internal/openrouter/sim", "internal/seal",
+		"internal/livecheck", "internal/meter", "internal/money", "internal/notify", "internal/openai", "internal/openrouter",
+		"internal/openrouter/sim", "internal/outbound", "internal/seal",
 		"internal/server", "internal/sqldb", "internal/summary", "internal/webapp", "web",
 	},
 	"cmd/maictl":         {"internal/deploy", "internal/fault", "internal/fleet", "internal/money", "internal/remote", "internal/summary"},
@@ -49,6 +49,7 @@ var imports = map[string][]string{
 	"internal/ledger":     {"internal/fault", "internal/money", "internal/sqldb"},
 	"internal/livecheck":  {"internal/money", "internal/openrouter/sim"},
 	"internal/meter":      {"internal/fault", "internal/ledger", "internal/money", "internal/openai", "internal/openrouter", "internal/outbound", "internal/seal", "internal/sqldb"},
+	"internal/notify":     {"internal/fault", "internal/ledger", "internal/money", "internal/outbound", "internal/seal", "internal/sqldb"},
 	"internal/money":      {},
 	"internal/openai":     {"internal/fault", "internal/money"},
 	"internal/openrouter": {"internal/fault", "internal/money"},
@@ -62,7 +63,7 @@ var imports = map[string][]string{
 	"internal/seal":       {"internal/fault"},
 	"internal/server": {
 		"internal/account", "internal/backup", "internal/chat", "internal/fault", "internal/gateway", "internal/ledger", "internal/meter",
-		"internal/money", "internal/openrouter", "internal/sqldb", "internal/summary", "internal/webapp", "web",
+		"internal/money", "internal/notify", "internal/openrouter", "internal/sqldb", "internal/summary", "internal/webapp", "web",
 	},
 	"internal/sqldb": {"internal/fault"},
 	// What leaves an instance for the provider: both programs know its shape, and it knows neither.
@@ -213,5 +214,21 @@ func TestTable(t *testing.T) {
 	}
 	if len(deepest) > maxDepth {
 		t.Errorf("%d packages deep, at most %d: %s", len(deepest), maxDepth, strings.Join(deepest, " → "))
+	}
+}
+
+// TestEverySchemaStepHasItsOwnNumber: two of one number are found by no merge.
+func TestEverySchemaStepHasItsOwnNumber(t *testing.T) {
+	steps, err := fs.Glob(os.DirFS("internal/sqldb/schema"), "*/*.sql")
+	if err != nil || len(steps) == 0 {
+		t.Fatal(steps, err)
+	}
+	seen := map[string]string{}
+	for _, step := range steps {
+		number, _, _ := strings.Cut(step, "_")
+		if other := seen[number]; other != "" {
+			t.Errorf("%s and %s have the same number", other, step)
+		}
+		seen[number] = step
 	}
 }

@@ -22,7 +22,9 @@ import (
 	"mai/internal/ledger"
 	"mai/internal/meter"
 	"mai/internal/money"
+	"mai/internal/notify"
 	"mai/internal/openai"
+	"mai/internal/outbound"
 	"mai/internal/seal"
 	"mai/internal/server"
 	"mai/internal/sqldb"
@@ -116,8 +118,10 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	if !built {
 		log.Warn("the browser UI was not built into this program; run `make build` (needs Node)")
 	}
+	notices := startNotices(config, notify.Options{DB: db, Ledger: books, Sealer: sealer, Log: log, Now: now}, accounts)
+	defer notices.Close()
 	handler, err := server.New(server.Options{
-		DB: db, Accounts: accounts, Ledger: books, Meter: calls, Chats: chats, Backups: backups, Log: log, UI: ui,
+		DB: db, Accounts: accounts, Ledger: books, Meter: calls, Chats: chats, Notices: notices, Backups: backups, Log: log, UI: ui,
 		Name: config.Name, Site: config.site(), ProviderTokenFile: config.ProviderTokenFile, ErasedLists: lists,
 		Locale: config.Locale, Trusted: config.TrustedProxies, Demo: h.logins,
 		Now: now, SlowestReader: max(webapp.SlowestReader/time.Duration(patience), time.Second),
@@ -130,6 +134,15 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 		chats.Close() // also tells the readers of answers that they have ended
 		books.EndWatches()
 	}, h.started)
+}
+
+// startNotices delivers alerts of budgets. Where the upstream lies in the server's own network, so may the mail server.
+func startNotices(config Config, o notify.Options, accounts *account.Accounts) *notify.Notices {
+	o.Private = outbound.IsPrivate(config.BaseURL)
+	o.Words = server.AlertWords(accounts, config.Name, config.Locale)
+	notices := notify.New(o)
+	notices.Start()
+	return notices
 }
 
 // eraseAgain erases whom a restored backup brought back.

@@ -22,6 +22,7 @@ type books struct {
 	checkpoint int64               // seq of the last one
 	budgets    map[string][]Budget // by scope with its subject
 	counters   map[counterKey]*counter
+	alerts     chan struct{} // tells that some were recorded
 	rollups    *rollups
 }
 
@@ -97,7 +98,7 @@ func (h head) with(e entry, hash []byte) (head, error) {
 
 // loadBooks reads the last checkpoint and walks the chain from there.
 func loadBooks(tx *sqldb.Tx) (*books, error) {
-	b := &books{budgets: map[string][]Budget{}, counters: map[counterKey]*counter{}, head: head{hash: []byte{}}}
+	b := &books{budgets: map[string][]Budget{}, counters: map[counterKey]*counter{}, alerts: make(chan struct{}, 1), head: head{hash: []byte{}}}
 	err := tx.Row(`SELECT seq, hash, cost, charge FROM checkpoints ORDER BY seq DESC LIMIT 1`, nil,
 		&b.head.seq, &b.head.hash, &b.head.cost, &b.head.charge)
 	if err != nil && !errors.Is(err, sqldb.ErrNoRows) {

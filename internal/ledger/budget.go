@@ -111,7 +111,14 @@ func (l *Ledger) SetBudget(ctx context.Context, b Budget) error {
 		_, err := tx.Exec(`INSERT INTO budgets (scope, period, amount, hard, alerts) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (scope, period) DO UPDATE SET amount = excluded.amount, hard = excluded.hard, alerts = excluded.alerts`,
 			b.Scope.of(b.Subject), string(b.Span), int64(b.Limit), b.Hard, string(alerts))
-		return err
+		if err != nil || b.Limit == 0 {
+			return err
+		}
+		c, err := l.books.counter(tx, b.Scope.of(b.Subject), b.Span, tx.Now)
+		if err != nil {
+			return err
+		}
+		return l.books.alert(tx, b, tx.Now, -1, c.settled) // it may begin beyond a percentage
 	})
 }
 

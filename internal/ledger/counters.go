@@ -101,6 +101,14 @@ func (b *books) move(tx *sqldb.Tx, s series, at int64, settled, hold money.Amoun
 				return fmt.Errorf("count for %s: %w", scope, err)
 			}
 			tx.Undo(func() { *c = before })
+			for _, budget := range b.budgets[scope] {
+				if settled <= 0 || budget.Span != span {
+					continue
+				}
+				if err := b.alert(tx, budget, sent, before.settled, c.settled); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil

@@ -219,3 +219,53 @@ func TestBudgetsNameThemselves(t *testing.T) {
 		})
 	}
 }
+
+// TestAlerts are recorded once for a period, a percentage and a limit, whatever passes it and however often.
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	budget := ledger.Budget{Scope: ledger.User, Subject: "ada", Span: ledger.Day, Limit: usd("13"), Alerts: []int{100, 50, 80}}
+	r.setBudget(budget)
+	percents := func() string {
+		list, err := r.books.RecentAlerts(t.Context(), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := ""
+		for _, a := range list {
+			if a.Scope != ledger.User || a.Subject != "ada" || a.Spent < a.Limit*money.Amount(a.Percent)/100 {
+				t.Errorf("%+v", a)
+			}
+			text = fmt.Sprintf("%s@%d ", a.Period, a.Percent) + text
+		}
+		return text
+	}
+	want := func(what, text string) {
+		t.Helper()
+		if got := percents(); got != text {
+			t.Errorf("%s: %s, want %s", what, got, text)
+		}
+	}
+	r.spend("gen-1", usd("4.9"))
+	want("under half", "")
+	r.spend("gen-2", usd("0.1"))
+	want("half exactly", "2026-11-17@50 ")
+	r.spend("gen-3", usd("1"))
+	r.spend("gen-4", usd("7")) // passes two: the higher one tells all
+	want("over the limit", "2026-11-17@50 2026-11-17@100 ")
+	r.setBudget(budget)
+	r.reopen()
+	r.setBudget(budget)
+	want("set again", "2026-11-17@50 2026-11-17@100 ")
+	r.clock.Move(24 * time.Hour)
+	r.spend("gen-5", usd("5"))
+	want("the next day", "2026-11-17@50 2026-11-17@100 2026-11-18@50 ")
+	budget.Limit = usd("7")
+	r.setBudget(budget)
+	want("lowered", "2026-11-17@50 2026-11-17@100 2026-11-18@50 2026-11-18@80 ")
+	select {
+	case <-r.books.Alerted():
+	default:
+		t.Error("nobody was told")
+	}
+}

@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -81,6 +82,7 @@ type matrix struct {
 	*rig
 	shared []chats // no request may change them
 	target string  // a user for admins to manage
+	hook   string  // where webhooks are taken
 	calls  int
 }
 
@@ -101,6 +103,9 @@ func TestAccess(t *testing.T) {
 			m.shared = append(m.shared, chats{a.client, a.ask(brief), a.ask(brief)})
 		}
 	}
+	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer hook.Close()
+	m.hook = hook.URL
 	before := m.messages()
 	for _, route := range r.server.Routes() {
 		for _, a := range actors {
@@ -189,6 +194,12 @@ func (m *matrix) request(route server.Route, a actor, o object) (path string, bo
 		return route.Path + "?days=30", nil
 	}
 	path = strings.NewReplacer("{id}", id, "{message_id}", about.reply).Replace(route.Path)
+	path = strings.Replace(path, "{channel}", "webhook", 1)
+	if strings.HasSuffix(route.Path, "/{channel}/test") { // it has to be there to be tried
+		if _, err := m.notices.SetWebhook(m.t.Context(), m.hook); err != nil {
+			m.t.Fatal(err)
+		}
+	}
 	if strings.HasPrefix(route.Path, "/api/v1/api-keys/") && o != missing {
 		path = "/api/v1/api-keys/" + m.apiKey(a, o)
 	}
@@ -268,6 +279,10 @@ func (m *matrix) body(route server.Route, a actor, o object, about answer) any {
 		return map[string]any{"limit": "100"}
 	case "POST /api/v1/api-keys":
 		return map[string]any{"name": "Editor"}
+	case "PUT /api/v1/notices/email":
+		return map[string]any{"host": "127.0.0.1", "port": 1, "tls": "none", "username": "", "from": "mai@example.com", "to": []string{"a@example.com"}}
+	case "PUT /api/v1/notices/webhook":
+		return map[string]any{"url": m.url + "/health"}
 	case "PUT /api/v1/budgets":
 		return map[string]any{"scope": "company", "subject": "", "period": "day", "limit": "100", "hard": true}
 	case "PATCH /api/v1/chats/{id}":
@@ -339,7 +354,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			want = server.Admins
 		case slices.Contains([]string{"/usage/now", "/usage/report", "/usage/calls", "/usage/choices", "/usage/stream", "/usage/export", "/budgets/mine"}, path): // of one's own
 			want = server.Users
-		case slices.ContainsFunc([]string{"/users", "/teams", "/connection", "/budget", "/usage", "/backups"}, func(p string) bool { return strings.HasPrefix(path, p) }):
+		case slices.ContainsFunc([]string{"/users", "/teams", "/connection", "/budget", "/notices", "/usage", "/backups"}, func(p string) bool { return strings.HasPrefix(path, p) }):
 			want = server.Admins
 		}
 		if route.Access != want {

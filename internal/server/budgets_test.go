@@ -1,6 +1,9 @@
 package server_test
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -144,4 +147,56 @@ func TestAPIKeys(t *testing.T) {
 	second := ola.must(200, "POST", "/api/v1/auths/api_key", nil)["api_key"].(string)
 	(&client{rig: r, token: first}).must(401, "GET", "/v1/models", nil)
 	(&client{rig: r, token: second}).must(200, "GET", "/v1/models", nil)
+}
+
+// TestNotices sets up a webhook, passes an alert, and shows admins what became of it.
+func TestNotices(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{})
+	admin := r.admin()
+	got := make(chan string, 1)
+	front := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) {
+		text, err := io.ReadAll(q.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		select {
+		case got <- string(text):
+		default:
+			t.Errorf("told twice: %s", text)
+		}
+	}))
+	t.Cleanup(front.Close)
+	if secret := admin.must(200, "PUT", "/api/v1/notices/webhook", map[string]any{"url": front.URL})["secret"].(string); !strings.HasPrefix(secret, "whsec_") {
+		t.Error(secret)
+	}
+	admin.must(204, "POST", "/api/v1/notices/webhook/test", nil)
+	if text := <-got; !strings.Contains(text, "This is a test.") {
+		t.Error(text)
+	}
+	admin.must(200, "PUT", "/api/v1/budgets", map[string]any{"scope": "company", "subject": "", "period": "month", "limit": "0.000001", "hard": false, "alerts": []int{80}})
+	admin.complete(model, `{"tokens":5}`)
+	for range 2 {
+		if err := r.notices.Deliver(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text := <-got; !strings.Contains(text, "Budget of Karpacz") || !strings.Contains(text, "80 per cent is spent") {
+		t.Error(text)
+	}
+	is := admin.must(200, "GET", "/api/v1/notices", nil)
+	alerts := is["alerts"].([]any)
+	if len(alerts) != 1 || is["email"] != nil {
+		t.Fatalf("%v", is)
+	}
+	if d := alerts[0].(map[string]any)["deliveries"].([]any); len(d) != 1 || d[0].(map[string]any)["state"] != "sent" {
+		t.Errorf("%v", alerts)
+	}
+	if reply := admin.call("POST", "/api/v1/notices/email/test", nil); reply.status != 404 || !strings.Contains(reply.text, "not set up") {
+		t.Errorf("%d %s", reply.status, reply.text)
+	}
+	admin.must(204, "DELETE", "/api/v1/notices/webhook", nil)
+	if is := admin.must(200, "GET", "/api/v1/notices", nil); is["webhook"] != nil {
+		t.Errorf("%v", is)
+	}
 }

@@ -21,6 +21,7 @@ import (
 	"mai/internal/chat"
 	"mai/internal/ledger"
 	"mai/internal/meter"
+	"mai/internal/notify"
 	"mai/internal/openrouter/sim"
 	"mai/internal/seal"
 	"mai/internal/server"
@@ -59,6 +60,7 @@ type rig struct {
 	accounts *account.Accounts
 	desk     *account.Accounts // the same people, and lets more of them in
 	books    *ledger.Ledger
+	notices  *notify.Notices
 	log      *syncBuffer
 	spec     *spec
 
@@ -129,9 +131,10 @@ func (r *rig) wire(set settings) *server.Server {
 	}
 	r.accounts = account.New(db, account.Options{SignUp: policy, SetupToken: set.setupToken})
 	r.desk = account.New(db, account.Options{SignUp: account.NeedApproval})
+	r.notices = notify.New(notify.Options{DB: db, Ledger: r.books, Sealer: sealer, Log: log, Private: true, Words: server.AlertWords(r.accounts, "Karpacz", "en")})
 	backups := backup.Open(backup.Options{DB: db, SecretFile: dir + "/secret.key", Folder: dir + "/backups", Provider: providerRecipient, Version: "test", Log: log})
 	r.t.Cleanup(backups.Close)
-	s, err := server.New(server.Options{DB: db, Backups: backups, Accounts: r.accounts, Ledger: r.books, Meter: calls, Chats: chats, Log: log,
+	s, err := server.New(server.Options{DB: db, Backups: backups, Accounts: r.accounts, Ledger: r.books, Meter: calls, Chats: chats, Notices: r.notices, Log: log,
 		UI: fstest.MapFS{"index.html": {Data: []byte("<!doctype html></head>")}}, Name: "Karpacz", Site: server.Site{Version: "test", DataDir: dir, Backups: dir + "/backups"}, ProviderTokenFile: set.providerToken, ErasedLists: []string{dir + "/erased.txt"}, Locale: "en", Trusted: set.trusted})
 	check(err)
 	return s

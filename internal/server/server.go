@@ -25,6 +25,7 @@ import (
 	"mai/internal/gateway"
 	"mai/internal/ledger"
 	"mai/internal/meter"
+	"mai/internal/notify"
 	"mai/internal/sqldb"
 	"mai/internal/summary"
 	"mai/internal/webapp"
@@ -44,6 +45,7 @@ type Options struct {
 	Meter    *meter.Meter
 	Chats    *chat.Chats
 	Backups  *backup.Backups
+	Notices  *notify.Notices
 	Log      *slog.Logger
 	UI       fs.FS // the built browser UI
 	Name     string
@@ -121,6 +123,7 @@ func New(o Options) (*Server, error) {
 	s.usageRoutes(api)
 	s.accuracyRoutes(api)
 	s.budgetRoutes(api)
+	s.noticeRoutes(api)
 	describeNull(api.OpenAPI().Components.Schemas)
 	document, err := json.Marshal(api.OpenAPI())
 	if err != nil {
