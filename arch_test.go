@@ -27,7 +27,7 @@ var imports = map[string][]string{
 		"internal/openrouter/sim", "internal/outbound", "internal/seal",
 		"internal/server", "internal/sqldb", "internal/summary", "internal/webapp", "web",
 	},
-	"cmd/maictl":         {"internal/deploy", "internal/fault", "internal/fleet", "internal/money", "internal/remote", "internal/summary"},
+	"cmd/maictl":         {"internal/backup", "internal/deploy", "internal/fault", "internal/fleet", "internal/money", "internal/remote", "internal/summary"},
 	"cmd/openrouter-sim": {"internal/openrouter/sim"},
 	"cmd/hetzner-sim":    {"internal/hetzner/sim"},
 	// The proof sees the program from outside only.
@@ -44,7 +44,7 @@ var imports = map[string][]string{
 	"internal/deploy": {"internal/fault", "internal/remote"},
 	// An engine in this process, for the tests of deployments.
 	"internal/deploy/sim": {},
-	"internal/fleet":      {"internal/deploy", "internal/fault", "internal/money", "internal/openrouter", "internal/remote", "internal/seal", "internal/sqldb", "internal/summary"},
+	"internal/fleet":      {"internal/backup", "internal/deploy", "internal/fault", "internal/money", "internal/openrouter", "internal/remote", "internal/seal", "internal/sqldb", "internal/summary"},
 	"internal/gateway":    {"internal/account", "internal/fault", "internal/ledger", "internal/meter", "internal/money", "internal/openai", "internal/webapp"},
 	"internal/ledger":     {"internal/fault", "internal/money", "internal/sqldb"},
 	"internal/livecheck":  {"internal/money", "internal/openrouter/sim"},

@@ -22,9 +22,9 @@ import (
 // maxManifest bounds what is read of a manifest, in bytes.
 const maxManifest = 1 << 20
 
-// pack writes an archive with the manifest and its files, whose sources are named by the map, durably to a new file.
+// Pack writes an archive with the manifest and its files, whose sources are named by the map, durably to a new file.
 // It is encrypted when there are recipients.
-func pack(ctx context.Context, path string, m Manifest, sources map[string]string, recipients []age.Recipient) (err error) {
+func Pack(ctx context.Context, path string, m Manifest, sources map[string]string, recipients []age.Recipient) (err error) {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -195,9 +195,9 @@ func (a *Archive) Close() {
 	_ = a.file.Close() // it was only read
 }
 
-// unpack writes the files of the archive into a folder, durably, and compares each with the manifest. It must be called
+// Unpack writes the files of the archive into a folder, durably, and compares each with the manifest. It must be called
 // once.
-func (a *Archive) unpack(dir string) error {
+func (a *Archive) Unpack(dir string) error {
 	for _, f := range a.Files {
 		header, err := a.tar.Next()
 		if err != nil {

@@ -258,7 +258,7 @@ func (b *Backups) write(ctx context.Context, work, archive, key string, now time
 	m.Version, m.CreatedAt = b.o.Version, now
 	r.Manifest = m
 	sources := map[string]string{sqldb.File: filepath.Join(copied, sqldb.File), keyFile: key}
-	if err := pack(ctx, archive, m, sources, recipients); err != nil {
+	if err := Pack(ctx, archive, m, sources, recipients); err != nil {
 		return err
 	}
 	return os.RemoveAll(copied)
@@ -267,7 +267,7 @@ func (b *Backups) write(ctx context.Context, work, archive, key string, now time
 // verify restores the archive as it is stored into a scratch folder.
 func (b *Backups) verify(ctx context.Context, scratch, archive string, once age.Identity, r *Record) error {
 	var err error
-	if r.Size, r.SHA256, err = hashFile(archive); err != nil {
+	if r.Size, r.SHA256, err = HashFile(archive); err != nil {
 		return err
 	}
 	if err := os.Mkdir(scratch, 0o700); err != nil {
@@ -278,7 +278,7 @@ func (b *Backups) verify(ctx context.Context, scratch, archive string, once age.
 		return err
 	}
 	defer a.Close()
-	if err := a.unpack(scratch); err != nil {
+	if err := a.Unpack(scratch); err != nil {
 		return err
 	}
 	report, err := check(ctx, scratch, r.Manifest)

@@ -88,7 +88,7 @@ func describe(ctx context.Context, dir, key string) (Manifest, error) {
 		sources[keyFile], names = key, append(names, keyFile)
 	}
 	for _, name := range names {
-		size, sum, err := hashFile(sources[name])
+		size, sum, err := HashFile(sources[name])
 		if err != nil {
 			return m, err
 		}
@@ -97,8 +97,8 @@ func describe(ctx context.Context, dir, key string) (Manifest, error) {
 	return m, nil
 }
 
-// hashFile returns the size and the SHA-256 of a file.
-func hashFile(path string) (size int64, sum string, err error) {
+// HashFile returns the size and the SHA-256 of a file.
+func HashFile(path string) (size int64, sum string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return 0, "", err

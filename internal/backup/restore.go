@@ -118,7 +118,7 @@ func (o RestoreOptions) restore(ctx context.Context, a *Archive) (report ledger.
 	if err := o.checkSpace(a.Files); err != nil {
 		return report, err
 	}
-	if err := a.unpack(work); err != nil {
+	if err := a.Unpack(work); err != nil {
 		return report, err
 	}
 	if err := o.takeErased(work); err != nil {
