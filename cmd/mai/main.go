@@ -18,9 +18,15 @@ var version = "dev"
 
 func main() {
 	syscall.Umask(0o077) // what an instance writes is for its own user
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	context.AfterFunc(ctx, stop) // who asks twice does not want to wait for what runs
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Stop(signals) // before anything is said: who asks twice does not want to wait for what runs
+		stop()
+	}()
 	if err := commands().ExecuteContext(ctx); err != nil {
 		if _, told := errors.AsType[*fault.Error](err); told {
 			fmt.Fprintln(os.Stderr, "mai:", fault.Message(err))
