@@ -140,12 +140,18 @@ func (f *Fleet) Plan(ctx context.Context) (changes []Change, err error) {
 	return changes, err
 }
 
-// Resume brings every client and server to what is wanted of it, also those whose creation or deletion broke off. tell is
-// given what people call the client or server.
+// Resume brings every client and server to what is wanted of it, also those whose creation or deletion broke off. One that
+// fails does not keep the others back; the error is that of all that failed. tell is given what people call the subject.
 func (f *Fleet) Resume(ctx context.Context, tell func(subject, step, what string)) error {
-	return f.every(ctx, func(w *work) error {
-		return f.settle(ctx, w, func(step, what string) { tell(w.title, step, what) })
+	var failed []error
+	err := f.every(ctx, func(w *work) error {
+		if err := f.settle(ctx, w, func(step, what string) { tell(w.title, step, what) }); err != nil {
+			tell(w.title, "failed", fault.Message(err))
+			failed = append(failed, err)
+		}
+		return ctx.Err()
 	})
+	return errors.Join(append(failed, err)...)
 }
 
 // every calls fn with the work on each client that is not deleted for good, and then on each server that none of them has

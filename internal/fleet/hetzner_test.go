@@ -194,6 +194,28 @@ func TestWhatIsChangedAtHetznerIsFoundAndMended(t *testing.T) {
 	r.settled()
 }
 
+func TestOneThatFailsKeepsNobodyBack(t *testing.T) {
+	r := newProject(t)
+	ctx := t.Context()
+	r.own("A")
+	_, s := r.own("B")
+	if _, err := r.hetzner.Vanish("mai-a"); err != nil {
+		t.Fatal(err)
+	}
+	off, _, err := r.project.Server.Poweroff(ctx, &hcloud.Server{ID: s.HetznerID})
+	if err == nil {
+		err = r.project.Action.WaitFor(ctx, off)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := ""
+	err = r.fleet.Resume(ctx, func(subject, step, what string) { told += subject + " " + step + ": " + what + "\n" })
+	if !fault.Is(err, fault.Conflict) || !strings.Contains(told, "A failed: The server mai-a") || r.hetzner.Made()[0].Status != "running" {
+		t.Errorf("%v\n%s", err, told)
+	}
+}
+
 func TestNothingIsMadeTwice(t *testing.T) {
 	r := newProject(t)
 	ctx := t.Context()
