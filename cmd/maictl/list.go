@@ -81,6 +81,7 @@ func alarms(s *summary.Summary) string {
 	for _, alarm := range s.Alarms {
 		what := map[summary.Kind]string{
 			summary.ForeignSpending: "ALARM: the key spent what the instance did not ask for",
+			summary.BackupOld:       "ALARM: no verified backup of the last day",
 			summary.DiskLow:         "ALARM: the disk is almost full",
 		}[alarm.Kind]
 		if what == "" {

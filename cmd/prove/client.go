@@ -334,11 +334,15 @@ type stateSum struct {
 // unverified counts the settled calls that were not held against OpenRouter's record yet.
 const unverified = "unverified"
 
-// accuracy returns how many calls are in each state, and how many are unverified.
+// alarm is what counts a key that spent what the server did not ask for.
+const alarm = "alarm"
+
+// accuracy returns how many calls are in each state, how many are unverified, and whether there is an alarm.
 func (c *client) accuracy(ctx context.Context) (map[string]int, error) {
 	var reply struct {
 		States       []stateSum
 		Verification struct{ Waiting int }
+		Alarm        bool
 	}
 	err := c.call(ctx, http.MethodGet, "/api/v1/usage/accuracy", nil, &reply)
 	counts := map[string]int{}
@@ -346,6 +350,9 @@ func (c *client) accuracy(ctx context.Context) (map[string]int, error) {
 		counts[s.State] = s.Count
 	}
 	counts[unverified] = reply.Verification.Waiting
+	if reply.Alarm {
+		counts[alarm] = 1
+	}
 	return counts, err
 }
 

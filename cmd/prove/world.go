@@ -206,6 +206,9 @@ func (w *world) audit(ctx context.Context, r *row) {
 	if b, err := w.client.budget(ctx); err != nil || b.Held != "0" {
 		r.found.add(inHeld, "held after the recovery: %q, error %v", b.Held, err)
 	}
+	if counts, err := w.client.accuracy(ctx); err != nil || counts[alarm] != 0 {
+		r.found.add(inBooks, "the key's usage is an alarm, though nobody else has the key (%v)", err)
+	}
 	if err := w.verify(ctx, w.data()); err != nil {
 		r.found.add(inVerify, "beside the server: %v", err)
 	}

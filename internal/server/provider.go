@@ -73,11 +73,17 @@ func Summarize(ctx context.Context, db *sqldb.DB, site Site) (s summary.Summary,
 	if err == nil {
 		s.Backup, err = lastBackup(site.Backups)
 	}
+	if b := s.Backup; b != nil && s.At.Sub(b.VerifiedAt) > backupAge {
+		s.Alarms = append(s.Alarms, summary.Alarm{Kind: summary.BackupOld, Since: b.VerifiedAt.Add(backupAge)})
+	}
 	if err == nil && s.Disk.Free < site.MinFree {
 		s.Alarms = append(s.Alarms, summary.Alarm{Kind: summary.DiskLow, Since: s.At})
 	}
 	return s, err
 }
+
+// backupAge is how old the last verified backup may be before there is an alarm.
+const backupAge = 24 * time.Hour
 
 // reconciled adds how the books compare with OpenRouter's.
 func reconciled(tx *sqldb.Tx, s *summary.Summary) error {

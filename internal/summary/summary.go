@@ -122,5 +122,6 @@ type Kind string
 // The kinds of alarms.
 const (
 	ForeignSpending Kind = "foreign_spending" // the key spent what the instance did not ask for, and no admin took note yet
+	BackupOld       Kind = "backup_old"       // the last verified backup is more than a day old
 	DiskLow         Kind = "disk_low"         // so little is free that no new call is accepted
 )
