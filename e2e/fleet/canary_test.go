@@ -15,7 +15,7 @@ import (
 // canary is something that must be found nowhere but where it belongs.
 type canary struct{ what, text string }
 
-// TestCanaries makes and asks a client whose every input is a secret or somebody's own words, while it looks over
+// TestCanaries makes, updates and asks a client whose every input is a secret or somebody's own words, while it looks over
 // the shoulder of every process on its server, and then searches all that was written anywhere.
 func TestCanaries(t *testing.T) {
 	needRig(t)
@@ -32,6 +32,8 @@ func TestCanaries(t *testing.T) {
 	if _, err := w.ask(t.Context(), "canary-of-a-question"); err != nil {
 		t.Fatal(err)
 	}
+	p.must(nil, "release", "add", pack(t, build(t, "next", "CREATE TABLE a_later_release (id INTEGER PRIMARY KEY) STRICT;"), "next"))
+	p.must(nil, "client", "update", name)
 	p.must(nil, "client", "usage", name)
 	heard := p.heard.String() // before the keys are asked for
 	processes := watched()

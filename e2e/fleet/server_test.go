@@ -29,6 +29,11 @@ func TestServer(t *testing.T) {
 	if c := p.maictl("plan"); c.code != 2 || !strings.Contains(c.stdout+c.stderr, name) {
 		t.Errorf("plan does not miss the server: exit %d\n%s%s", c.code, c.stdout, c.stderr)
 	}
+	p.must(nil, "server", "replace", name)
+	if made := p.hetzner.Made(); len(made) != 1 {
+		t.Errorf("at Hetzner after the server was replaced: %v", made)
+	}
+	p.settled()
 	p.must(nil, "server", "delete", name)
 	p.settled()
 	if left := p.hetzner.Made(); len(left) != 0 {
