@@ -103,7 +103,7 @@ Without a command, at a terminal, it asks what to do.
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print JSON")
 	root.PersistentFlags().BoolVar(&p.yes, "yes", false, "do not ask for confirmation")
 	root.SuggestionsMinimumDistance = 2
-	root.AddCommand(p.clientCommand(), p.keyCommand(), p.serverCommand(), p.releaseCommand(), p.configCommand(), p.selfCommand(), p.planCommand(), p.resumeCommand())
+	root.AddCommand(p.clientCommand(), p.keyCommand(), p.serverCommand(), p.releaseCommand(), p.configCommand(), p.backupCommand(), p.selfCommand(), p.planCommand(), p.resumeCommand())
 	return root
 }
 

@@ -182,3 +182,20 @@ func (m *Machine) Rename(from, to string) error {
 	}
 	return nil
 }
+
+// Fetch writes the content of a file, however large, to a writer.
+func (m *Machine) Fetch(ctx context.Context, name string, to io.Writer) error {
+	files, err := m.files()
+	if err != nil {
+		return err
+	}
+	f, err := files.Open(name)
+	if err != nil {
+		return fmt.Errorf("read %s on %s: %w", name, m.addr, err)
+	}
+	_, err = io.Copy(to, &cancellable{ctx, f})
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("read %s on %s: %w", name, m.addr, err)
+	}
+	return nil
+}
