@@ -70,6 +70,7 @@ type deliveryReply struct {
 type alertReply struct {
 	ID         string          `json:"id"`
 	Scope      ledger.Scope    `json:"scope" enum:"company,team,user,key"`
+	Subject    string          `json:"subject" doc:"id of the team, user or API key; empty for the company"`
 	Name       string          `json:"name" doc:"of the team, user or API key; empty for the company"`
 	Period     string          `json:"period" doc:"2026-11-25, 2026-W48 or 2026-11"`
 	Percent    int             `json:"percent"`
@@ -150,7 +151,7 @@ func (s *Server) notices(ctx context.Context, _ caller, _ *struct{}) (*body[noti
 		return nil, err
 	}
 	for _, a := range alerts {
-		item := alertReply{ID: a.ID, Scope: a.Scope, Period: a.Period, Percent: a.Percent, Limit: a.Limit, Spent: a.Spent, At: a.At, Deliveries: []deliveryReply{}}
+		item := alertReply{ID: a.ID, Scope: a.Scope, Subject: a.Subject, Period: a.Period, Percent: a.Percent, Limit: a.Limit, Spent: a.Spent, At: a.At, Deliveries: []deliveryReply{}}
 		if item.Name, err = subjectName(ctx, s.Accounts, a.Scope, a.Subject); err != nil {
 			return nil, err
 		}

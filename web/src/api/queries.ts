@@ -14,6 +14,7 @@ import type {
   Me,
   Message,
   Model,
+  Notices,
   OwnBudget,
   Page,
   Provider,
@@ -157,6 +158,13 @@ export const budgetQuery = queryOptions({
 export const budgetsQuery = queryOptions({
   queryKey: ['budgets'],
   queryFn: () => get<{ items: BudgetItem[] }>('/budgets').then((r) => r.items),
+  refetchInterval: 30_000,
+})
+
+/** Alerts of budgets, for admins. */
+export const noticesQuery = queryOptions({
+  queryKey: ['notices'],
+  queryFn: () => get<Notices>('/notices'),
   refetchInterval: 30_000,
 })
 

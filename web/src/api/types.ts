@@ -83,6 +83,43 @@ export interface BudgetItem extends BudgetFields {
   resets_at: string
 }
 
+export interface EmailSettings {
+  host: string
+  port: number
+  tls: 'starttls' | 'tls' | 'none'
+  username: string
+  from: string
+  to: string[]
+}
+
+/** A budget passed one of its percentages. */
+export interface BudgetAlert {
+  id: string
+  scope: BudgetScope
+  subject: string
+  name: string
+  period: string
+  percent: number
+  limit: string
+  spent: string
+  at: string
+  deliveries: {
+    channel: 'email' | 'webhook'
+    state: 'waiting' | 'sent' | 'given_up'
+    tries: number
+    last_error: string
+    next_at: string | null
+    sent_at: string | null
+  }[]
+}
+
+/** Alerts, the newest first, and where they are sent. */
+export interface Notices {
+  email: EmailSettings | null
+  webhook: { url: string } | null
+  alerts: BudgetAlert[]
+}
+
 /** A budget that limits whoever asks. Amounts are null where others spend from it too. */
 export interface OwnBudget {
   scope: BudgetScope

@@ -17,6 +17,7 @@ import { usePageTitle } from '../ui/title'
 import { toast } from '../ui/toasts'
 import './budgets.css'
 import { BudgetDialog } from './BudgetDialog'
+import { NoticesCard } from './NoticesCard'
 
 /** Budgets: for admins all of them, for others those that limit them. */
 export function BudgetsPage() {
@@ -94,6 +95,7 @@ function AllBudgets() {
           ))}
         </ul>
       )}
+      {budgets && <NoticesCard />}
       {editing && (
         <BudgetDialog
           budget={editing === 'new' ? null : editing}
