@@ -93,13 +93,13 @@ func accurateDays(tx *sqldb.Tx, month time.Time) (map[time.Time]*AccurateDay, er
 	const day = 24 * 60 * 60 * 1_000_000
 	days := map[time.Time]*AccurateDay{}
 	err := tx.Each(`SELECT day, SUM(settled), SUM(waiting), SUM(adjusted), SUM(not_known), SUM(pending), SUM(unknown), SUM(at_most), SUM(charge) FROM (
-			SELECT at / $3 AS day, settled, 0 AS waiting, 0 AS adjusted, 0 AS not_known, 0 AS pending, unknown, at_most, charge
-				FROM rollups WHERE at >= $1 AND at < $2
-			UNION ALL SELECT sent_at / $3, 0, 1, 0, 0, 0, 0, 0, 0 FROM intents WHERE verify_at IS NOT NULL AND sent_at >= $1 AND sent_at < $2
-			UNION ALL SELECT occurred_at / $3, 0, 0, 1, 0, 0, 0, 0, 0 FROM entries WHERE kind = 'adjust' AND occurred_at >= $1 AND occurred_at < $2
-			UNION ALL SELECT sent_at / $3, 0, 0, 0, 1, 0, 0, 0, 0 FROM intents WHERE verified = 'not_known' AND sent_at >= $1 AND sent_at < $2
-			UNION ALL SELECT sent_at / $3, 0, 0, 0, 0, 1, 0, at_most_charge, 0 FROM intents WHERE state = 'pending' AND sent_at >= $1 AND sent_at < $2
-		) AS parts GROUP BY day`, []any{month.UnixMicro(), PeriodEnd(month).UnixMicro(), int64(day)}, func(scan func(...any) error) error {
+			SELECT at / $4 AS day, settled, 0 AS waiting, 0 AS adjusted, 0 AS not_known, 0 AS pending, unknown, at_most, charge
+				FROM `+wholeBooks+` WHERE at >= $2 AND at < $3
+			UNION ALL SELECT sent_at / $4, 0, 1, 0, 0, 0, 0, 0, 0 FROM intents WHERE verify_at IS NOT NULL AND sent_at >= $2 AND sent_at < $3
+			UNION ALL SELECT occurred_at / $4, 0, 0, 1, 0, 0, 0, 0, 0 FROM entries WHERE kind = 'adjust' AND occurred_at >= $2 AND occurred_at < $3
+			UNION ALL SELECT sent_at / $4, 0, 0, 0, 1, 0, 0, 0, 0 FROM intents WHERE verified = 'not_known' AND sent_at >= $2 AND sent_at < $3
+			UNION ALL SELECT sent_at / $4, 0, 0, 0, 0, 1, 0, at_most_charge, 0 FROM intents WHERE state = 'pending' AND sent_at >= $2 AND sent_at < $3
+		) AS parts GROUP BY day`, []any{"kind", month.UnixMicro(), PeriodEnd(month).UnixMicro(), int64(day)}, func(scan func(...any) error) error {
 		var n int64
 		var d AccurateDay
 		err := scan(&n, &d.Settled, &d.Waiting, &d.Adjusted, &d.NotKnown, &d.Pending, &d.Unknown, &d.AtMost, &d.Charge)

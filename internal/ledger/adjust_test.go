@@ -145,3 +145,73 @@ func TestWhatWaitsForVerification(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// TestSumsOverDays compares the sums for the provider and for accuracy with the walk, over days that are rolled up and the
+// one that is not, with calls in every state.
+func TestSumsOverDays(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	for i := range 40 {
+		id := r.spend(fmt.Sprintf("gen-%d", i), usd("0.01"))
+		if i%5 == 0 {
+			if _, err := r.confirm(id, usd("0.02")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		switch i % 7 {
+		case 0:
+			r.release(r.reserve(usd("0.5")), ledger.Unknown)
+		case 1:
+			r.release(r.reserve(usd("0.5")), ledger.Free)
+		case 2:
+			r.pend(r.reserve(usd("0.25")), fmt.Sprintf("gen-pending-%d", i))
+		}
+		r.clock.Move(7 * time.Hour)
+	}
+	r.mustBeClean()
+	report := r.verify()
+	states, err := r.books.Accuracy(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := ""
+	for _, s := range states {
+		if s.Count > 0 {
+			text += fmt.Sprintf("%s %d %s %s; ", s.State, s.Count, s.Charge, s.AtMost)
+		}
+	}
+	if want := fmt.Sprintf("settled 40 %s 0; free 6 0 0; pending 6 0 1.95; unknown 6 0 3.9; ", report.Charge); text != want {
+		t.Errorf("%s, want %s", text, want)
+	}
+	november := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	var spent ledger.Spending
+	var accuracy ledger.Accuracy
+	var until int64
+	if err := r.db.Read(t.Context(), func(tx *sqldb.Tx) error {
+		parts, err := ledger.SpendingByModel(tx, november)
+		if err != nil {
+			return err
+		}
+		for _, p := range parts {
+			if spent, err = spent.Add(p.Spending); err != nil {
+				return err
+			}
+		}
+		if accuracy, err = ledger.ReadAccuracy(tx, november); err != nil {
+			return err
+		}
+		return tx.Row(`SELECT until FROM rollup_state`, nil, &until)
+	}); err != nil || until < november.UnixMicro() {
+		t.Fatal("no day is rolled up", err)
+	}
+	if spent.Cost != report.Cost || spent.Charge != report.Charge || spent.Requests != 52 {
+		t.Errorf("%+v, want %+v", spent, report)
+	}
+	var days ledger.AccurateDay
+	for _, d := range accuracy.Days {
+		days.Settled, days.Adjusted, days.Pending, days.Unknown, days.Charge = days.Settled+d.Settled, days.Adjusted+d.Adjusted, days.Pending+d.Pending, days.Unknown+d.Unknown, days.Charge+d.Charge
+	}
+	if days.Settled != 40 || days.Adjusted != 8 || days.Pending != 6 || days.Unknown != 6 || days.Charge != report.Charge || accuracy.Waiting != 32 || accuracy.Adjusted != 8 {
+		t.Errorf("%+v of %+v", days, accuracy.Verification)
+	}
+}

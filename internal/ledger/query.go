@@ -144,20 +144,26 @@ type StateSum struct {
 	AtMost money.Amount
 }
 
+// wholeBooks are the roll-ups of all time by a field, which $1 names: of the days that are over, and of the quarters of an
+// hour since.
+const wholeBooks = `(SELECT value, at, settled, failed, unknown, prompt, completion, cost, charge, at_most FROM rollup_day_values
+		WHERE field = $1 AND at < (SELECT until FROM rollup_state)
+	UNION ALL SELECT CASE $1 WHEN 'model' THEN s.model ELSE s.kind END, r.at, r.settled, r.failed, r.unknown, r.prompt, r.completion, r.cost, r.charge, r.at_most
+		FROM rollups r JOIN rollup_series s ON s.id = r.series WHERE r.at >= (SELECT until FROM rollup_state)) AS whole`
+
 // Accuracy returns a sum for every state.
 func (l *Ledger) Accuracy(ctx context.Context) ([]StateSum, error) {
 	sums := map[State]StateSum{}
 	err := l.db.Read(ctx, func(tx *sqldb.Tx) error {
-		return tx.Each(`SELECT state, COUNT(*), SUM(at_most_charge),
-				(SELECT coalesce(SUM(charge), 0) FROM entries) FROM intents GROUP BY state`, nil, func(scan func(...any) error) error {
+		var settled, free, unknown StateSum
+		if err := tx.Row(`SELECT coalesce(SUM(settled), 0), coalesce(SUM(charge), 0), coalesce(SUM(failed), 0), coalesce(SUM(unknown), 0), coalesce(SUM(at_most), 0)
+			FROM `+wholeBooks, []any{"kind"}, &settled.Count, &settled.Charge, &free.Count, &unknown.Count, &unknown.AtMost); err != nil {
+			return err
+		}
+		sums[Settled], sums[Free], sums[Unknown] = settled, free, unknown
+		return tx.Each(`SELECT state, COUNT(*), SUM(at_most_charge) FROM intents WHERE state IN `+openStates+` GROUP BY state`, nil, func(scan func(...any) error) error {
 			var s StateSum
-			err := scan(&s.State, &s.Count, &s.AtMost, &s.Charge)
-			if s.State != Settled {
-				s.Charge = 0 // only settled intents have entries
-			}
-			if !s.State.Open() && s.State != Unknown {
-				s.AtMost = 0 // nothing is open any more
-			}
+			err := scan(&s.State, &s.Count, &s.AtMost)
 			sums[s.State] = s
 			return err
 		})
