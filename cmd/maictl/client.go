@@ -300,6 +300,9 @@ func (p *program) clientDeploy() *cobra.Command {
 // sayWhere says where an instance answers and what comes next.
 func (p *program) sayWhere(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client) error {
 	s, err := f.ServerOf(ctx, c)
+	if err == nil && !p.json {
+		err = p.accept(ctx, cmd, f, c)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -126,28 +129,47 @@ func (p *program) clientDoctor() *cobra.Command {
 		"  maictl client doctor companyabc\n  maictl client doctor companyabc --json",
 		func(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client, _ []string) error {
 			findings, err := f.Doctor(ctx, c)
-			if err != nil {
-				return err
-			}
-			ill, rows := 0, [][]string{}
-			for _, one := range findings {
-				mark := "✓"
-				if !one.OK {
-					mark, ill = "✗", ill+1
-				}
-				rows = append(rows, []string{mark, one.Check, one.Found})
-				if one.Remedy != "" {
-					rows = append(rows, []string{"", "", "→ " + one.Remedy})
-				}
-			}
-			if p.json {
+			if err == nil && p.json {
 				err = printJSON(cmd, orEmpty(findings))
-			} else {
-				err = printTable(cmd, "", []string{"", "", ""}, rows)
+			} else if err == nil {
+				err = printFindings(cmd, findings)
 			}
-			if err == nil && ill > 0 {
+			if err == nil && slices.ContainsFunc(findings, func(one fleet.Finding) bool { return !one.OK }) {
 				err = errIll
 			}
 			return err
 		}, named(1, 1))
+}
+
+func printFindings(cmd *cobra.Command, findings []fleet.Finding) error {
+	rows := [][]string{}
+	for _, one := range findings {
+		mark := "✓"
+		if !one.OK {
+			mark = "✗"
+		}
+		rows = append(rows, []string{mark, one.Check, one.Found})
+		if one.Remedy != "" {
+			rows = append(rows, []string{"", "", "→ " + one.Remedy})
+		}
+	}
+	return printTable(cmd, "", []string{"", "", ""}, rows)
+}
+
+// accept tests a deployment before it is handed over: its first backup, verified by restoring it, and all that the doctor
+// checks. It only reports: the deployment itself is done.
+func (p *program) accept(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client) error {
+	var said bytes.Buffer
+	status, err := f.Exec(ctx, c, []string{"backup"}, &said, &said)
+	if err != nil {
+		return err
+	}
+	if status != 0 {
+		progress(cmd, "backup", strings.TrimSpace(said.String()))
+	}
+	findings, err := f.Doctor(ctx, c)
+	if err != nil {
+		return err
+	}
+	return printFindings(cmd, findings)
 }

@@ -19,6 +19,8 @@ import (
 
 // How long the parts of an exchange may take.
 const (
+	rehearsalPatience = 10 * time.Minute // for the migration of a copy
+
 	drainPatience = 60 * time.Second // for answers that are being written
 	quietPatience = 3 * time.Second  // for requests that are no paid call, once all are held
 	stopPatience  = 15 * time.Second // for a process that has nothing more to do
@@ -106,7 +108,7 @@ func (h *Host) exchange(ctx context.Context, in Instance, discard bool, tell fun
 	tell("exchange")
 	if err := h.swap(ctx, in, m); err != nil {
 		tell("put the old release back")
-		return x, errors.Join(fault.Wrap(fault.Upstream, err, "The release %s did not come up on %s: %s The one before serves again.", in.Image.Short(), in.Name, fault.Message(err)),
+		return x, errors.Join(fault.Wrap(fault.Upstream, err, "The release %s did not come up on %s: %s The one before serves again.", in.Image.Short(), in.Name, words(err)),
 			h.putBack(ctx, in, m))
 	}
 	x.Waited, x.Queued, x.Held, err = h.open(ctx, in.Name)
@@ -337,15 +339,30 @@ func (h *Host) rename(ctx context.Context, from, to string) error {
 
 // rehearse has the new image migrate a copy of the data, and says from which schema to which.
 func (h *Host) rehearse(ctx context.Context, in Instance) (schema [2]int64, err error) {
-	out, err := h.once(ctx, in, "migrate", "--check", "--json")
-	if err != nil {
-		return schema, fault.Wrap(fault.Conflict, err, "The release %s cannot take over the data of %s, so nothing was changed: %s", in.Image.Short(), in.Name, fault.Message(err))
-	}
+	limit, cancel := context.WithTimeout(ctx, rehearsalPatience)
+	defer cancel()
+	out, err := h.once(limit, in, "migrate", "--check", "--json")
 	var found struct{ From, To int64 }
-	if err := json.Unmarshal(out, &found); err != nil {
-		return schema, fmt.Errorf("what the release %s says of the migration: %w", in.Image.Short(), err)
+	if err == nil {
+		if err = json.Unmarshal(out, &found); err != nil {
+			err = fault.Wrap(fault.Upstream, err, "What it says of the migration is not understood; is it an image of mAI?")
+		}
+	}
+	if errors.Is(limit.Err(), context.DeadlineExceeded) {
+		err = fault.Wrap(fault.Upstream, err, "It took longer than %s.", rehearsalPatience)
+	}
+	if err != nil {
+		return schema, fault.Wrap(fault.Conflict, err, "The release %s cannot take over the data of %s, so nothing was changed: %s", in.Image.Short(), in.Name, words(err))
 	}
 	return [2]int64{found.From, found.To}, nil
+}
+
+// words are what an error says to the provider, who may see what an engine says.
+func words(err error) string {
+	if _, told := errors.AsType[*fault.Error](err); told {
+		return fault.Message(err)
+	}
+	return err.Error()
 }
 
 // socket is where commands reach the running instance.
