@@ -24,7 +24,7 @@ var imports = map[string][]string{
 	"cmd/mai": {
 		"internal/account", "internal/backup", "internal/chat", "internal/demo", "internal/fault", "internal/gateway", "internal/ledger",
 		"internal/livecheck", "internal/meter", "internal/money", "internal/notify", "internal/openai", "internal/openrouter",
-		"internal/openrouter/sim", "internal/outbound", "internal/seal",
+		"internal/openrouter/sim", "internal/outbound", "internal/reporting", "internal/seal",
 		"internal/server", "internal/sqldb", "internal/summary", "internal/webapp", "web",
 	},
 	"cmd/maictl":         {"internal/backup", "internal/deploy", "internal/fault", "internal/fleet", "internal/money", "internal/remote", "internal/summary"},
@@ -60,10 +60,11 @@ var imports = map[string][]string{
 	"internal/remote":         {"internal/fault"},
 	// A machine in this process, for the tests of what works over SSH.
 	"internal/remote/sim": {},
+	"internal/reporting":  {"internal/fault", "internal/money", "internal/outbound", "internal/sqldb"},
 	"internal/seal":       {"internal/fault"},
 	"internal/server": {
 		"internal/account", "internal/backup", "internal/chat", "internal/fault", "internal/gateway", "internal/ledger", "internal/meter",
-		"internal/money", "internal/notify", "internal/openrouter", "internal/sqldb", "internal/summary", "internal/webapp", "web",
+		"internal/money", "internal/notify", "internal/openrouter", "internal/reporting", "internal/sqldb", "internal/summary", "internal/webapp", "web",
 	},
 	"internal/sqldb": {"internal/fault"},
 	// What leaves an instance for the provider: both programs know its shape, and it knows neither.

@@ -25,6 +25,7 @@ import (
 	"mai/internal/notify"
 	"mai/internal/openai"
 	"mai/internal/outbound"
+	"mai/internal/reporting"
 	"mai/internal/seal"
 	"mai/internal/server"
 	"mai/internal/sqldb"
@@ -73,10 +74,7 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
-	books, err := ledger.Open(ctx, db, log)
-	if err == nil {
-		err = books.KeepDays(ctx, config.TimeZone)
-	}
+	books, figures, err := openBooks(ctx, config, db, log, now)
 	if err != nil {
 		return err
 	}
@@ -121,7 +119,7 @@ func serve(ctx context.Context, config Config, log *slog.Logger, h *hooks) (err 
 	notices := startNotices(config, notify.Options{DB: db, Ledger: books, Sealer: sealer, Log: log, Now: now}, accounts)
 	defer notices.Close()
 	handler, err := server.New(server.Options{
-		DB: db, Accounts: accounts, Ledger: books, Meter: calls, Chats: chats, Notices: notices, Backups: backups, Log: log, UI: ui,
+		DB: db, Accounts: accounts, Ledger: books, Reporting: figures, Meter: calls, Chats: chats, Notices: notices, Backups: backups, Log: log, UI: ui,
 		Name: config.Name, Site: config.site(), ProviderTokenFile: config.ProviderTokenFile, ErasedLists: lists,
 		Locale: config.Locale, Trusted: config.TrustedProxies, Demo: h.logins,
 		Now: now, SlowestReader: max(webapp.SlowestReader/time.Duration(patience), time.Second),
@@ -143,6 +141,19 @@ func startNotices(config Config, o notify.Options, accounts *account.Accounts) *
 	notices := notify.New(o)
 	notices.Start()
 	return notices
+}
+
+// openBooks opens the ledger, and how it is read: days of the configured zone until an admin chooses another.
+func openBooks(ctx context.Context, config Config, db *sqldb.DB, log *slog.Logger, now func() time.Time) (*ledger.Ledger, *reporting.Reporting, error) {
+	books, err := ledger.Open(ctx, db, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	figures, err := reporting.Open(ctx, reporting.Options{DB: db, Log: log, Now: now, Zone: config.TimeZone})
+	if err != nil {
+		return nil, nil, err
+	}
+	return books, figures, books.KeepDays(ctx, figures.Settings().Zone)
 }
 
 // eraseAgain erases whom a restored backup brought back.

@@ -275,6 +275,8 @@ func (m *matrix) body(route server.Route, a actor, o object, about answer) any {
 		return map[string]any{"no_training": true, "zero_retention": false, "regions": []string{}, "providers": []string{}}
 	case "PUT /api/v1/backups/provider":
 		return map[string]any{"allowed": true}
+	case "PUT /api/v1/usage/settings":
+		return map[string]any{"zone": "Europe/Warsaw", "currency": ""}
 	case "PUT /api/v1/budget":
 		return map[string]any{"limit": "100"}
 	case "POST /api/v1/api-keys":
@@ -348,11 +350,13 @@ func TestWhoMayDoWhat(t *testing.T) {
 			want = server.Public
 		case slices.Contains([]string{"/auths/me", "/auths/signout", "/auths/password", "/auths/erase"}, path):
 			want = server.Waiting
+		case path == "/usage/settings" && route.Method == "GET": // everybody may read it
+			want = server.Users
 		case path == "/data-policy" && route.Method == "PUT", path == "/data-policy/check": // everybody may read it
 			want = server.Admins
 		case path == "/retention" && route.Method == "PUT", path == "/retention/expiring":
 			want = server.Admins
-		case slices.Contains([]string{"/usage/now", "/usage/report", "/usage/calls", "/usage/choices", "/usage/stream", "/usage/export", "/budgets/mine"}, path): // of one's own
+		case slices.Contains([]string{"/usage/now", "/usage/report", "/usage/calls", "/usage/choices", "/usage/stream", "/usage/export", "/usage/rate", "/budgets/mine"}, path): // of one's own
 			want = server.Users
 		case slices.ContainsFunc([]string{"/users", "/teams", "/connection", "/budget", "/notices", "/usage", "/backups"}, func(p string) bool { return strings.HasPrefix(path, p) }):
 			want = server.Admins

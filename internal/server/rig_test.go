@@ -23,6 +23,7 @@ import (
 	"mai/internal/meter"
 	"mai/internal/notify"
 	"mai/internal/openrouter/sim"
+	"mai/internal/reporting"
 	"mai/internal/seal"
 	"mai/internal/server"
 	"mai/internal/sqldb"
@@ -113,6 +114,8 @@ func (r *rig) wire(set settings) *server.Server {
 	})
 	r.books, err = ledger.Open(ctx, db, log)
 	check(err)
+	figures, err := reporting.Open(ctx, reporting.Options{DB: db, Log: log, NBP: r.upstream, ECB: r.upstream, Private: true})
+	check(err)
 	connection := meter.Connection{BaseURL: r.upstream, Key: sim.DefaultKey}
 	if set.disconnected {
 		connection.Key = ""
@@ -134,7 +137,7 @@ func (r *rig) wire(set settings) *server.Server {
 	r.notices = notify.New(notify.Options{DB: db, Ledger: r.books, Sealer: sealer, Log: log, Private: true, Words: server.AlertWords(r.accounts, "Karpacz", "en")})
 	backups := backup.Open(backup.Options{DB: db, SecretFile: dir + "/secret.key", Folder: dir + "/backups", Provider: providerRecipient, Version: "test", Log: log})
 	r.t.Cleanup(backups.Close)
-	s, err := server.New(server.Options{DB: db, Backups: backups, Accounts: r.accounts, Ledger: r.books, Meter: calls, Chats: chats, Notices: r.notices, Log: log,
+	s, err := server.New(server.Options{DB: db, Backups: backups, Accounts: r.accounts, Ledger: r.books, Reporting: figures, Meter: calls, Chats: chats, Notices: r.notices, Log: log,
 		UI: fstest.MapFS{"index.html": {Data: []byte("<!doctype html></head>")}}, Name: "Karpacz", Site: server.Site{Version: "test", DataDir: dir, Backups: dir + "/backups"}, ProviderTokenFile: set.providerToken, ErasedLists: []string{dir + "/erased.txt"}, Locale: "en", Trusted: set.trusted})
 	check(err)
 	return s

@@ -26,6 +26,7 @@ import (
 	"mai/internal/ledger"
 	"mai/internal/meter"
 	"mai/internal/notify"
+	"mai/internal/reporting"
 	"mai/internal/sqldb"
 	"mai/internal/summary"
 	"mai/internal/webapp"
@@ -39,20 +40,21 @@ const bodyTimeout = time.Minute
 
 // Options are the parts and settings of a Server.
 type Options struct {
-	DB       *sqldb.DB
-	Accounts *account.Accounts
-	Ledger   *ledger.Ledger
-	Meter    *meter.Meter
-	Chats    *chat.Chats
-	Backups  *backup.Backups
-	Notices  *notify.Notices
-	Log      *slog.Logger
-	UI       fs.FS // the built browser UI
-	Name     string
-	Site     Site
-	Locale   string
-	Trusted  []netip.Prefix // proxies that are believed about encryption and addresses
-	Demo     []Login        // shown on the sign-in page of a demo; none otherwise
+	DB        *sqldb.DB
+	Accounts  *account.Accounts
+	Ledger    *ledger.Ledger
+	Reporting *reporting.Reporting
+	Meter     *meter.Meter
+	Chats     *chat.Chats
+	Backups   *backup.Backups
+	Notices   *notify.Notices
+	Log       *slog.Logger
+	UI        fs.FS // the built browser UI
+	Name      string
+	Site      Site
+	Locale    string
+	Trusted   []netip.Prefix // proxies that are believed about encryption and addresses
+	Demo      []Login        // shown on the sign-in page of a demo; none otherwise
 
 	Now func() time.Time // the wall clock; nil means time.Now
 	// ProviderTokenFile holds what the provider's tool must present for the summary; "" serves none.

@@ -38,6 +38,7 @@ func (s *Server) usageRoutes(api huma.API) {
 	add(s, api, Users, "GET", "/api/v1/usage/choices", "What usage can be filtered by", s.choices)
 	addStream(s, api, "/api/v1/usage/stream", "Follow calls as they are made and charged, everybody's for an admin, else one's own", s.followUsage)
 	s.exportRoute(api)
+	s.usageSettingsRoutes(api)
 	add(s, api, Admins, "GET", "/api/v1/usage/ledger", "Every call and its charge, oldest first", s.ledgerPage)
 }
 

@@ -139,7 +139,7 @@ func (in UsageFilter) filter(c caller, p period) (ledger.Filter, error) {
 }
 
 // zone is the time zone of the days of usage.
-func (s *Server) zone() *time.Location { return time.UTC }
+func (s *Server) zone() *time.Location { return s.Reporting.Settings().Zone }
 
 // people are the names by which usage is told, of all users, teams and API keys that there are or were.
 type people struct {

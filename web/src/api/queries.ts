@@ -24,7 +24,9 @@ import type {
   UsageCalls,
   UsageChoices,
   UsageNow,
+  UsageRate,
   UsageReport,
+  UsageSettings,
   User,
 } from './types'
 
@@ -200,6 +202,20 @@ export const usageCallsQuery = (filter: string) =>
     initialPageParam: '',
     getNextPageParam: (last) => last.next || undefined,
     placeholderData: (previous) => previous,
+  })
+
+export const usageSettingsQuery = queryOptions({
+  queryKey: ['usage', 'settings'],
+  queryFn: () => get<UsageSettings>('/usage/settings'),
+  staleTime: 60_000,
+})
+
+/** The exchange rate for a period, null when there is none. */
+export const usageRateQuery = (filter: string) =>
+  queryOptions({
+    queryKey: ['usage-rate', filter],
+    queryFn: () => get<{ day: string; rate: UsageRate | null }>(`/usage/rate${filter && `?${filter}`}`),
+    staleTime: 5 * 60_000,
   })
 
 export const usageChoicesQuery = queryOptions({

@@ -331,6 +331,22 @@ export interface UsageCalls extends Page<UsageCall> {
   period: UsagePeriod
 }
 
+/** Whose days are shown, and in what currency beside USD. */
+export interface UsageSettings {
+  zone: string
+  currency: '' | 'PLN' | 'EUR'
+}
+
+/** What a central bank published: `units` of the currency are worth `usd` dollars. */
+export interface UsageRate {
+  currency: 'PLN' | 'EUR'
+  units: string
+  usd: string
+  /** Number of the NBP's table A. */
+  table: string
+  published: string
+}
+
 export interface UsageChoice {
   key: string
   name: string

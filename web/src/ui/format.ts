@@ -77,6 +77,8 @@ function formatter(locale: Locale) {
     shortMoney: (amount: string | null) => money.shortMoney(amount, locale),
     axisMoney: (amount: string, decimals: number) => money.axisMoney(amount, decimals, locale),
     plainMoney: (amount: string | null) => money.plainMoney(amount, locale),
+    foreign: (amount: string, rate: Parameters<typeof money.foreignMoney>[1]) =>
+      money.foreignMoney(amount, rate, locale),
     tokens: (count: number) => tokenCount(count, locale),
     bytes: (count: number) => byteCount(count, locale),
     number: (count: number) => wholeNumber(count, locale),

@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { axis, compareMoney, exactMoney, listMoney, plainMoney, readMoney, share, shortMoney } from './money'
+import {
+  axis,
+  compareMoney,
+  exactMoney,
+  foreignMoney,
+  listMoney,
+  plainMoney,
+  readMoney,
+  share,
+  shortMoney,
+} from './money'
 
 const nbsp = '\u00a0'
 
@@ -92,4 +102,14 @@ describe('comparing', () => {
     expect(axis('0.0312')).toEqual(['0', '0.01', '0.02', '0.03', '0.04'])
     expect(axis('0')).toEqual(['0', '1'])
   })
+})
+
+it('writes amounts in another currency, multiplied and divided exactly', () => {
+  const pln = { currency: 'PLN', units: '4.0341', usd: '1' }
+  expect(foreignMoney('47.465241057', pln, 'en')).toBe('191.48\u00a0PLN')
+  expect(foreignMoney('12847.5', pln, 'pl')).toBe('51\u00a0828,10\u00a0PLN')
+  expect(foreignMoney('0.002002', pln, 'en')).toBe('0.0081\u00a0PLN')
+  expect(foreignMoney('-1', pln, 'en')).toBe('−4.03\u00a0PLN')
+  expect(foreignMoney('1', { currency: 'EUR', units: '1', usd: '1.08' }, 'pl')).toBe('0,9259\u00a0EUR')
+  expect(foreignMoney('0', pln, 'en')).toBe('0.00\u00a0PLN')
 })

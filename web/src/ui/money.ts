@@ -105,6 +105,22 @@ export function plainMoney(amount: string | null, locale: Locale): string {
   return parts.head + parts.tail + parts.unit
 }
 
+/**
+ * An amount in USD in another currency, of which `units` are worth `usd` dollars; written with its code, with 2 decimals,
+ * or 4 under one.
+ */
+export function foreignMoney(
+  amount: string,
+  rate: { currency: string; units: string; usd: string },
+  locale: Locale,
+): string {
+  const worth = (scaled(parse(amount), 12) * scaled(parse(rate.units), 12)) / scaled(parse(rate.usd), 12)
+  const value = parse(fromScaled(worth < 0n ? -worth : worth))
+  const rounded = round({ ...value, negative: worth < 0n }, value.whole === '0' && value.fraction !== '' ? 4 : 2)
+  const digits = `${group(rounded.whole, locale)}${locale === 'pl' ? ',' : '.'}${rounded.fraction}`
+  return `${rounded.negative ? '−' : ''}${digits}${nbsp}${rate.currency}`
+}
+
 /** part / whole as a number from 0 to 1, for the width of a bar. */
 export function share(part: string, whole: string): number {
   const of = scaled(parse(whole), 12)

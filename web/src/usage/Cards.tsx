@@ -1,11 +1,11 @@
 import { Plural, Trans } from '@lingui/react/macro'
-import type { UsageNow } from '../api/types'
+import type { UsageNow, UsageRate } from '../api/types'
 import { useFormat } from '../ui/format'
 import { ExactMoney } from '../ui/Money'
 import { compareMoney } from '../ui/money'
 
 /** Today and this month, of the calls that the filter is about. */
-export function Cards({ now }: { now: UsageNow }) {
+export function Cards({ now, rate }: { now: UsageNow; rate: UsageRate | null }) {
   const f = useFormat()
   const { today, total, budget } = now
   const asked = f.number(today.requests)
@@ -20,6 +20,7 @@ export function Cards({ now }: { now: UsageNow }) {
           <ExactMoney amount={today.charge} weight={450} />
         </dd>
         <dd>
+          {rate && `≈ ${f.foreign(today.charge, rate)} · `}
           <Plural
             value={today.requests}
             one={`${asked} request since midnight`}
@@ -33,6 +34,7 @@ export function Cards({ now }: { now: UsageNow }) {
           <ExactMoney amount={total.charge} weight={450} />
         </dd>
         <dd>
+          {rate && `≈ ${f.foreign(total.charge, rate)} · `}
           <Trans>
             {f.tokens(total.prompt_tokens)} tokens in, {f.tokens(total.completion_tokens)} out
           </Trans>
@@ -44,6 +46,7 @@ export function Cards({ now }: { now: UsageNow }) {
         </dt>
         <dd className="figure">{f.shortMoney(now.daily_average)}</dd>
         <dd>
+          {rate && `≈ ${f.foreign(now.daily_average, rate)} · `}
           <Trans>in {f.monthName(now.month)}, UTC days</Trans>
         </dd>
       </div>
@@ -53,6 +56,7 @@ export function Cards({ now }: { now: UsageNow }) {
         </dt>
         <dd className="figure">{f.shortMoney(now.projected)}</dd>
         <dd>
+          {rate && now.projected !== null && `≈ ${f.foreign(now.projected, rate)} · `}
           {now.projected === null ? (
             <Trans>after the first day</Trans>
           ) : over ? (

@@ -14,6 +14,7 @@ import { CardSkeleton, LoadError } from '../ui/Load'
 import { compareMoney, share } from '../ui/money'
 import { query, type Shown } from './filters'
 import { useDimensions, useUsageNames } from './names'
+import { useRate } from './Rate'
 import type { Metric } from './StackChart'
 
 // The figures are read first; the drawing comes after them.
@@ -176,6 +177,7 @@ function Rows({ report, by, shown, whole }: { report: UsageReport; by: UsageBy; 
   const f = useFormat()
   const words = useDimensions()
   const name = useUsageNames()
+  const rate = useRate(shown)
   const { total, rows } = report
   const wide = whole ? 'n wide-cell' : 'none'
   const titles: Record<UsageBy, string> = {
@@ -203,6 +205,7 @@ function Rows({ report, by, shown, whole }: { report: UsageReport; by: UsageBy; 
           { label: t`Errors`, className: wide },
           { label: t`Mean time`, className: wide },
           { label: t`Charge`, className: 'n' },
+          ...(rate ? [{ label: rate.currency, className: 'n desktop-only-cell' }] : []),
           { label: t`Share`, className: 'share-cell' },
         ]}
       >
@@ -223,6 +226,7 @@ function Rows({ report, by, shown, whole }: { report: UsageReport; by: UsageBy; 
               <td className={wide}>{f.number(row.errors)}</td>
               <td className={wide}>{ms(row.latency_ms)}</td>
               <td className="n strong">{f.money(row.charge)}</td>
+              {rate && <td className="n t2 desktop-only-cell">{f.foreign(row.charge, rate)}</td>}
               <td className="share-cell">
                 <div className="row share">
                   <div className="bar">
@@ -256,6 +260,7 @@ function Rows({ report, by, shown, whole }: { report: UsageReport; by: UsageBy; 
             <td className={wide}>{f.number(total.errors)}</td>
             <td className={wide}>{ms(total.latency_ms)}</td>
             <td className="n">{f.money(total.charge)}</td>
+            {rate && <td className="n desktop-only-cell">{f.foreign(total.charge, rate)}</td>}
             <td className="share-cell" />
           </tr>
         </tfoot>

@@ -13,6 +13,8 @@ import { BudgetCard } from './BudgetCard'
 import { Cards } from './Cards'
 import { FilterBar } from './FilterBar'
 import { query, type Shown, type Tab, useShown } from './filters'
+import { RateNote, useRate } from './Rate'
+import { ReadingButton } from './Reading'
 import { Report } from './Report'
 
 const Activity = lazy(() => import('./Activity'))
@@ -67,6 +69,7 @@ export function UsagePage() {
   const filter = query(shown.filters, false)
   const now = useQuery(usageNowQuery(filter))
   const by = reports[shown.tab]
+  const rate = useRate(shown)
   usePageTitle(t`Usage`)
   return (
     <div className="wrap">
@@ -75,6 +78,7 @@ export function UsagePage() {
           <Trans>Usage</Trans>
         </h1>
         <Live at={now.dataUpdatedAt} />
+        {admin && <ReadingButton />}
       </div>
       <Tabs shown={shown} admin={admin} />
       {shown.tab !== 'pricing' && <FilterBar shown={shown} admin={admin} />}
@@ -82,7 +86,7 @@ export function UsagePage() {
         <>
           {now.data ? (
             <div className={now.isPlaceholderData ? 'stale' : undefined}>
-              <Cards now={now.data} />
+              <Cards now={now.data} rate={rate} />
               {now.data.budget && !filter && <BudgetCard budget={now.data.budget} />}
             </div>
           ) : (
@@ -92,6 +96,7 @@ export function UsagePage() {
         </>
       )}
       {by && <Report by={by} shown={shown} admin={admin} whole />}
+      {(by || shown.tab === 'overview') && <RateNote shown={shown} />}
       <Suspense fallback={<CardSkeleton heights={[420]} />}>
         {shown.tab === 'activity' && <Activity shown={shown} admin={admin} />}
         {shown.tab === 'pricing' && <Pricing />}
