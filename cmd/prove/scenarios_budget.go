@@ -51,6 +51,9 @@ func (p *proof) budgets(ctx context.Context, res *results) error {
 	if err := p.allAtOnce(ctx, res, cost, charge); err != nil {
 		return err
 	}
+	if err := p.fourAtOnce(ctx, res, cost, charge); err != nil {
+		return err
+	}
 	return p.oneByOne(ctx, res, cost, charge)
 }
 
@@ -61,8 +64,8 @@ func (p *proof) openWithBudget(ctx context.Context, name string, charge money.Am
 	if err != nil {
 		return nil, 0, err
 	}
-	const micro = money.USD / 1_000_000
-	limit = (limit + micro - 1) / micro * micro
+	const unit = fitting * money.USD / 1_000_000 // so that a tenth of it is fit for a budget too
+	limit = (limit + unit - 1) / unit * unit
 	w, err := p.open(ctx, name)
 	if err != nil {
 		return nil, 0, err
@@ -87,6 +90,39 @@ func (p *proof) allAtOnce(ctx context.Context, res *results, cost, charge money.
 		return err
 	}
 	defer w.close()
+	return w.spendAtOnce(ctx, res, cost, fitting)
+}
+
+// fourAtOnce is allAtOnce under a budget of the company and, each smaller than the one before, of the team, the user and the
+// API key.
+func (p *proof) fourAtOnce(ctx context.Context, res *results, cost, charge money.Amount) error {
+	w, limit, err := p.openWithBudget(ctx, "budget: of four, at once", charge, fitting)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	var users, keys struct {
+		Items []struct {
+			ID string `json:"id"`
+		} `json:"items"`
+	}
+	if err := errors.Join(w.client.call(ctx, http.MethodGet, "/api/v1/users", nil, &users), w.client.call(ctx, http.MethodGet, "/api/v1/api-keys", nil, &keys)); err != nil {
+		return err
+	}
+	for _, b := range []map[string]any{
+		{"scope": "team", "subject": "everyone", "period": "week", "hard": true, "limit": (limit / fitting * (fitting - 1)).String()},
+		{"scope": "user", "subject": users.Items[0].ID, "period": "day", "hard": true, "limit": (limit / fitting * (fitting - 2)).String()},
+		{"scope": "key", "subject": keys.Items[0].ID, "period": "month", "hard": true, "limit": (limit / fitting * (fitting - 3)).String()},
+	} {
+		if err := w.client.call(ctx, http.MethodPut, "/api/v1/budgets", b, nil); err != nil {
+			return err
+		}
+	}
+	return w.spendAtOnce(ctx, res, cost, fitting-3)
+}
+
+// spendAtOnce sends many requests at once, of which so many fit.
+func (w *world) spendAtOnce(ctx context.Context, res *results, cost money.Amount, fitting int) error {
 	r := res.add(w.name)
 	outcomes := make([]error, atOnce)
 	var start, sent sync.WaitGroup
