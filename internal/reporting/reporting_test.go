@@ -51,11 +51,11 @@ func (b *banks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(rows) == 0 && nbp:
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(http.StatusNotFound)
-		fmt.Fprint(w, "404 NotFound - Not Found - Brak danych")
+		_, _ = fmt.Fprint(w, "404 NotFound - Not Found - Brak danych")
 	case nbp:
-		fmt.Fprintf(w, `{"table":"A","currency":"dolar amerykański","code":"USD","rates":[%s]}`, strings.Join(rows, ","))
+		_, _ = fmt.Fprintf(w, `{"table":"A","currency":"dolar amerykański","code":"USD","rates":[%s]}`, strings.Join(rows, ","))
 	case len(rows) > 0:
-		fmt.Fprintf(w, "KEY,FREQ,CURRENCY,CURRENCY_DENOM,EXR_TYPE,EXR_SUFFIX,TIME_PERIOD,OBS_VALUE\n%s\n", strings.Join(rows, "\n"))
+		_, _ = fmt.Fprintf(w, "KEY,FREQ,CURRENCY,CURRENCY_DENOM,EXR_TYPE,EXR_SUFFIX,TIME_PERIOD,OBS_VALUE\n%s\n", strings.Join(rows, "\n"))
 	}
 }
 
