@@ -81,8 +81,8 @@ type Uncertain struct {
 
 // ReadUncertain sums the pending and the unknown calls, in the caller's transaction.
 func ReadUncertain(tx *sqldb.Tx) ([]Uncertain, error) {
-	return sqldb.All(tx, `SELECT state, COUNT(*), SUM(at_most_cost), SUM(at_most_charge) FROM intents
-		WHERE state IN ('pending', 'unknown') GROUP BY state ORDER BY state`, nil, func(scan func(...any) error) (u Uncertain, err error) {
+	const sums = `SELECT state, COUNT(*), SUM(at_most_cost), SUM(at_most_charge) FROM intents WHERE state = ` // each has its index
+	return sqldb.All(tx, sums+`'pending' GROUP BY state UNION ALL `+sums+`'unknown' GROUP BY state`, nil, func(scan func(...any) error) (u Uncertain, err error) {
 		return u, scan(&u.State, &u.Count, &u.AtMostCost, &u.AtMostCharge)
 	})
 }
