@@ -115,7 +115,7 @@ func (h *history) call(at time.Time) ledger.Past {
 	user := h.rnd.IntN(users)
 	cost := money.Amount(h.rnd.Int64N(int64(money.USD / 50)))
 	c := ledger.Past{At: at, Call: ledger.Call{ID: h.id(at), Kind: "chat", UserID: fmt.Sprintf("00000000-0000-7000-8000-%012d", user),
-		TeamID: fmt.Sprintf("team-%d", user%teams), Model: fmt.Sprintf("maker-%d/model-%d", user%5, (user+min(h.rnd.IntN(2*perUser), perUser-1)*7)%models),
+		TeamID: fmt.Sprintf("team-%d", user%teams), Model: model(user, min(h.rnd.IntN(2*perUser), perUser-1)),
 		KeyHash: ledger.KeyHash("history"), Markup: 13_000, AtMostCost: 4 * cost, MaxTokens: 8192}}
 	switch kind := h.rnd.IntN(20); {
 	case kind < 3:
@@ -136,6 +136,12 @@ func (h *history) call(at time.Time) ledger.Past {
 		Latency: took, FirstToken: took / 8, Usage: ledger.Usage{Prompt: int64(h.rnd.IntN(8000)), Completion: int64(h.rnd.IntN(2000)),
 			ServedModel: c.Model, FinishReason: "stop"}}
 	return c
+}
+
+// model is one of those that a user asks, the last of them most.
+func model(user, n int) string {
+	n = (user + 7*n) % models
+	return fmt.Sprintf("maker-%d/model-%d", n%5, n)
 }
 
 // id is an id as it would have been made then.

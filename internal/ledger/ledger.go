@@ -318,7 +318,7 @@ func (l *Ledger) recover(tx *sqldb.Tx) error {
 		known bool
 	}
 	list, err := sqldb.All(tx, `SELECT id, state, generation_id IS NOT NULL FROM intents
-		WHERE state IN ('created', 'sent', 'headers', 'streaming') AND owner <> $1`, []any{l.owner},
+		WHERE state IN `+openStates+` AND state <> 'pending' AND owner <> $1`, []any{l.owner},
 		func(scan func(...any) error) (o open, err error) { return o, scan(&o.id, &o.state, &o.known) })
 	if err != nil {
 		return err

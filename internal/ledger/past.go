@@ -95,6 +95,7 @@ func (l *Ledger) pastEntry(tx *sqldb.Tx, c Past, of series, s Settlement, ended 
 		return Sums{}, err
 	}
 	tx.Undo(func() { b.head = before })
+	tx.BeforeCommit(l, b.flush)
 	if err := b.move(tx, of, e.OccurredAt, charge, 0); err != nil {
 		return Sums{}, err
 	}

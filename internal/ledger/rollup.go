@@ -180,7 +180,7 @@ func scanSums(scan func(...any) error, first ...any) (s Sums, err error) {
 	return s, err
 }
 
-// flush adds what has changed to the tables and, when a day is over, makes its roll-ups.
+// flush adds what has changed to the tables and, when a quarter of an hour is over, that to its day.
 func (r *rollups) flush(tx *sqldb.Tx) error {
 	changed := r.changed
 	r.changed = map[rollup]Sums{}
@@ -197,7 +197,7 @@ func (r *rollups) flush(tx *sqldb.Tx) error {
 			return err
 		}
 	}
-	_, err := r.closeDay(tx)
+	_, err := r.addBuckets(tx)
 	return err
 }
 

@@ -9,14 +9,15 @@ import (
 	"mai/internal/sqldb"
 )
 
-// dayGrace is how long after its end a day is rolled up, when few of its calls are still open. What ends later is added.
-const dayGrace = time.Hour
+// dayGrace is how long after its end a bucket is added to its day, when few of its calls are still open. What ends later is
+// added by itself.
+const dayGrace = 15 * time.Minute
 
-// days says which days have been rolled up.
+// days says what is in the day roll-ups: every bucket before until.
 type days struct {
 	zone  *time.Location
-	until int64     // start of the first that has not; 0 when none has
-	due   time.Time // when the next one can be; zero when that has to be looked up
+	until int64     // microseconds; 0 when nothing is
+	due   time.Time // when the next bucket can be added; zero when that has to be looked up
 }
 
 func loadDays(tx *sqldb.Tx) (d days, err error) {
@@ -84,34 +85,36 @@ func (r *rollups) setDays(tx *sqldb.Tx, d days) error {
 	return err
 }
 
-// closeDay rolls up one day that is over, the first that has not been. It reports whether there was one.
-func (r *rollups) closeDay(tx *sqldb.Tx) (bool, error) {
+// addBuckets adds to one day the buckets that are over and not in it yet, all of them when the day is over. It reports whether
+// there were any.
+func (r *rollups) addBuckets(tx *sqldb.Tx) (bool, error) {
 	if tx.Now.Before(r.days.due) {
 		return false, nil
 	}
 	next := r.days
-	open, end, err := next.of(tx.Now.Add(-dayGrace))
-	if err != nil {
-		return false, err
-	}
+	limit := tx.Now.Add(-dayGrace).Truncate(RollupBucket)
 	var first int64
-	err = tx.Row(`SELECT at FROM rollups WHERE at >= $1 AND at < $2 ORDER BY at LIMIT 1`, []any{next.until, open.UnixMicro()}, &first)
+	err := tx.Row(`SELECT at FROM rollups WHERE at >= $1 AND at < $2 ORDER BY at LIMIT 1`, []any{next.until, limit.UnixMicro()}, &first)
 	if errors.Is(err, sqldb.ErrNoRows) {
-		next.until, next.due = max(next.until, open.UnixMicro()), end.Add(dayGrace)
+		next.until, next.due = max(next.until, limit.UnixMicro()), limit.Add(RollupBucket+dayGrace)
 		return false, r.setDays(tx, next)
 	}
 	if err != nil {
 		return false, err
 	}
-	from, to, err := next.of(time.UnixMicro(first))
+	from := time.UnixMicro(first)
+	day, to, err := next.of(from)
 	if err != nil {
 		return false, err
+	}
+	if limit.Before(to) {
+		to = limit
 	}
 	rows, err := storedRollups(tx, from, to)
 	if err != nil {
 		return false, err
 	}
-	sums, err := dayRows(rows, func(int64) int64 { return from.UnixMicro() })
+	sums, err := dayRows(rows, func(int64) int64 { return day.UnixMicro() })
 	if err != nil {
 		return false, err
 	}

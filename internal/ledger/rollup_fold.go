@@ -263,7 +263,7 @@ func (l *Ledger) Rebuild(ctx context.Context) (wrong int64, err error) {
 	}
 	for closed := true; closed && err == nil; {
 		err = l.db.Write(ctx, func(tx *sqldb.Tx) (err error) {
-			closed, err = r.closeDay(tx)
+			closed, err = r.addBuckets(tx)
 			return err
 		})
 	}

@@ -86,7 +86,7 @@ func Days(from, to time.Time, zone *time.Location) ([]time.Time, error) {
 		y, m, d := t.In(zone).Date()
 		return (y*100+int(m))*100 + d
 	}
-	day := from.In(zone)
+	day := from.Truncate(RollupBucket).In(zone)
 	for first := date(from); date(day.Add(-RollupBucket)) >= first; {
 		day = day.Add(-RollupBucket)
 	}
@@ -158,10 +158,14 @@ func (f Filter) during(from, to time.Time) Filter {
 	return f
 }
 
-// whole is the part of a period that consists of days that have been rolled up; empty, at its end, when there is none.
+// whole is the part of a period that is in the day roll-ups: its whole days, and the beginning of the one that is not over.
+// It is empty, at the end of the period, when there is none.
 func (d days) whole(f Filter) (from, to time.Time) {
 	start, end, errFrom := d.of(f.From)
-	last, _, errTo := d.of(time.UnixMicro(min(f.To.UnixMicro(), max(d.until, f.From.UnixMicro()))))
+	last, _, errTo := d.of(f.To)
+	if until := time.UnixMicro(d.until); until.Before(f.To) {
+		last = until
+	}
 	if !start.Equal(f.From) {
 		start = end
 	}

@@ -1,6 +1,6 @@
 -- +goose Up
 
--- ledger: roll-ups of whole days, made of the quarters of an hour when a day is over, so that a long period costs no more to
+-- ledger: roll-ups of whole days, made of the quarters of an hour from hour to hour, so that a long period costs no more to
 -- read than a short one. A day is one of the zone in rollup_state; where a UTC day ends within it, it is two.
 CREATE TABLE rollup_days (
     series       INTEGER NOT NULL,
@@ -47,6 +47,6 @@ CREATE TABLE rollup_day_values (
 CREATE TABLE rollup_state (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     zone  TEXT NOT NULL,
-    until INTEGER NOT NULL                        -- all days before have been made
+    until INTEGER NOT NULL                        -- every quarter of an hour before is in its day
 ) STRICT;
 INSERT INTO rollup_state (id, zone, until) VALUES (1, 'UTC', 0);
