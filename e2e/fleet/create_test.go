@@ -1,9 +1,11 @@
 package fleet
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // created is what maictl says of a client that it made.
@@ -31,12 +33,18 @@ func (p *provider) use(name, base string) *workspace {
 // sameBill fails the test unless maictl and the simulated OpenRouter agree on what was spent, and something was.
 func (p *provider) sameBill(name string) {
 	p.t.Helper()
-	var usage struct {
-		UsageMonth string `json:"usage_month"`
-	}
-	p.must(&usage, "client", "usage", name)
-	if billed := p.billed(); billed.Sign() <= 0 || usd(p.t, usage.UsageMonth).Cmp(billed) != 0 {
-		p.t.Errorf("maictl says $%s and OpenRouter billed $%s", usage.UsageMonth, billed.FloatString(12))
+	err := wait(p.t.Context(), 20*time.Second, func() error { // the title of a chat may still be on its way
+		var usage struct {
+			UsageMonth string `json:"usage_month"`
+		}
+		p.must(&usage, "client", "usage", name)
+		if billed := p.billed(); billed.Sign() <= 0 || usd(p.t, usage.UsageMonth).Cmp(billed) != 0 {
+			return fmt.Errorf("maictl says $%s and OpenRouter billed $%s", usage.UsageMonth, billed.FloatString(12))
+		}
+		return nil
+	})
+	if err != nil {
+		p.t.Error(err)
 	}
 }
 
