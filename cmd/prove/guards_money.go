@@ -32,8 +32,8 @@ func moneyGuards() []guard {
 			prove: scenario{"budget", (*proof).budgets}, column: inLoad,
 		},
 		{
-			name: "no-cost", protects: "an answer without its cost is asked for, not taken as free",
-			file: "internal/openai/openai.go", find: `return 0, "", ErrNoCost`, replace: `return 0, "0", nil`,
+			name: "no-cost", protects: "an answer without its cost is asked for, not taken as next to free",
+			file: "internal/openai/openai.go", find: `return 0, "", ErrNoCost`, replace: `return 1, "0.000000000001", nil`,
 			prove: meeting("no_cost"), column: inBooks,
 		},
 		{

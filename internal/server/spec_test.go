@@ -240,9 +240,10 @@ func (s *spec) checkOperation(t *testing.T, where string, op operation) {
 	if op.RequestBody != nil {
 		bodies["request"] = *op.RequestBody
 	}
+	kinds := []string{"application/json", "text/event-stream", "text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 	for status, body := range bodies {
 		for kind, media := range body.Content {
-			if kind != "application/json" && kind != "text/event-stream" && kind != "text/csv" {
+			if !slices.Contains(kinds, kind) {
 				t.Errorf("%s: %s has the content type %s", where, status, kind)
 			}
 			if kind == "application/json" && (media.Schema == nil || len(s.resolve(*media.Schema).Properties) == 0) {
