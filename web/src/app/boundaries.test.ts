@@ -10,10 +10,11 @@ const allowed: Record<string, string[]> = {
   ui: ['api', 'locales'],
   account: ['api', 'ui'],
   admin: ['api', 'ui'],
+  budgets: ['api', 'ui'],
   chat: ['api', 'ui'],
   settings: ['api', 'ui'],
   usage: ['api', 'ui'],
-  app: ['api', 'ui', 'account', 'admin', 'chat', 'settings', 'usage'],
+  app: ['api', 'ui', 'account', 'admin', 'budgets', 'chat', 'settings', 'usage'],
 }
 const files = globSync('**/*.{ts,tsx,css}', { cwd: src }).filter((file) => file.includes('/'))
 
