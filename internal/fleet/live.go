@@ -24,8 +24,8 @@ type Live struct {
 
 // How many instances are asked at once, how long one may take, and how long all of them.
 const (
-	liveAtOnce = 128
-	liveTime   = 4 * time.Second
+	liveAtOnce = 48
+	liveTime   = 8 * time.Second
 	liveWhole  = 20 * time.Second
 )
 
