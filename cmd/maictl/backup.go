@@ -88,9 +88,6 @@ func backUp(ctx context.Context, f *fleet.Fleet, c fleet.Client, to string) (sho
 }
 
 func (p *program) sayBackups(cmd *cobra.Command, list []shownBackup) error {
-	if p.json {
-		return printJSON(cmd, orEmpty(list))
-	}
 	rows := make([][]string, len(list))
 	for i, b := range list {
 		verified := "never"
@@ -99,5 +96,5 @@ func (p *program) sayBackups(cmd *cobra.Command, list []shownBackup) error {
 		}
 		rows[i] = []string{b.Client, b.Archive, fmt.Sprint(b.Size), verified, b.Copy}
 	}
-	return printTable(cmd, "No client has an instance yet.", []string{"Client", "Backup", "Bytes", "Verified", "Copy"}, rows)
+	return p.printList(cmd, orEmpty(list), "No client has an instance yet.", []string{"Client", "Backup", "Bytes", "Verified", "Copy"}, rows)
 }

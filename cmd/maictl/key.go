@@ -45,10 +45,7 @@ func (p *program) keyList(name, short, none string, list func(*fleet.Fleet, cont
 					state := map[bool]string{true: "disabled", false: "active"}[k.Disabled]
 					rows = append(rows, []string{k.Hash[:min(12, len(k.Hash))], k.Name, k.Client, state, dollars(k.Limit), dollars(&k.UsageMonthly), k.Created.Format(time.DateOnly)})
 				}
-				if p.json {
-					return printJSON(cmd, shown)
-				}
-				return printTable(cmd, none, []string{"Hash", "Name", "Client", "State", "Limit", "This month", "Created"}, rows)
+				return p.printList(cmd, shown, none, []string{"Hash", "Name", "Client", "State", "Limit", "This month", "Created"}, rows)
 			})
 		},
 	}

@@ -50,10 +50,7 @@ instance that does not answer within seconds is listed with the reason. Nothing 
 					shown = append(shown, one)
 					rows = append(rows, append([]string{c.Name, c.Instance(), stateWord(c), dollars(c.Limit)}, liveCells(one)...))
 				}
-				if p.json {
-					return printJSON(cmd, shown)
-				}
-				return printTable(cmd, "No clients yet. Make one with `maictl client create`.",
+				return p.printList(cmd, shown, "No clients yet. Make one with `maictl client create`.",
 					[]string{"Client", "Instance", "State", "Limit a month", "Cost", "Charge", "Users", "Version", "Backup", "Notes"}, rows)
 			})
 		},

@@ -155,10 +155,7 @@ func (p *program) serverOrphans() *cobra.Command {
 					shown = append(shown, shownOrphan{o.ID, o.Name, o.Type, o.Location, addrText(o.Address), o.Price, o.Created})
 					rows = append(rows, []string{strconv.FormatInt(o.ID, 10), o.Name, o.Type + " in " + o.Location, addrText(o.Address), perMonth(o.Price, ""), o.Created.Format(time.DateOnly)})
 				}
-				if p.json {
-					return printJSON(cmd, shown)
-				}
-				return printTable(cmd, "No orphans.", []string{"Id", "Name", "Type", "Address", "Net a month", "Created"}, rows)
+				return p.printList(cmd, shown, "No orphans.", []string{"Id", "Name", "Type", "Address", "Net a month", "Created"}, rows)
 			})
 		},
 	}

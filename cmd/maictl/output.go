@@ -62,6 +62,14 @@ func printTable(cmd *cobra.Command, none string, head []string, rows [][]string)
 	return nil
 }
 
+// printList prints what a list holds: the items as JSON when that is asked for, else as rows of a table.
+func (p *program) printList(cmd *cobra.Command, items any, none string, head []string, rows [][]string) error {
+	if p.json {
+		return printJSON(cmd, items)
+	}
+	return printTable(cmd, none, head, rows)
+}
+
 // dollars shows an amount exactly, with at least two decimals; "—" when there is none.
 func dollars(a *money.Amount) string {
 	if a == nil {

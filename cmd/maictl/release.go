@@ -27,12 +27,12 @@ func showRelease(r fleet.Release) shownRelease {
 	return shownRelease{r.Digest, r.Title, r.Version, r.Arch, r.Added.Truncate(time.Second)}
 }
 
-func printReleases(cmd *cobra.Command, list []shownRelease) error {
+func (p *program) printReleases(cmd *cobra.Command, list []shownRelease) error {
 	rows := make([][]string, len(list))
 	for i, r := range list {
 		rows[i] = []string{r.Title, r.Version, r.Arch, deploy.Short(r.Digest), r.Added.Format(time.DateTime) + " UTC"}
 	}
-	return printTable(cmd, "No releases yet. Make images with `make image` and add them with `maictl release add`.",
+	return p.printList(cmd, list, "No releases yet. Make images with `make image` and add them with `maictl release add`.",
 		[]string{"Of", "Version", "For", "Digest", "Added"}, rows)
 }
 
@@ -50,10 +50,7 @@ func (p *program) releaseAdd() *cobra.Command {
 					}
 					added = append(added, showRelease(r))
 				}
-				if p.json {
-					return printJSON(cmd, added)
-				}
-				return printReleases(cmd, added)
+				return p.printReleases(cmd, added)
 			})
 		},
 	}
@@ -73,10 +70,7 @@ func (p *program) releaseList() *cobra.Command {
 				for _, r := range list {
 					shown = append(shown, showRelease(r))
 				}
-				if p.json {
-					return printJSON(cmd, shown)
-				}
-				return printReleases(cmd, shown)
+				return p.printReleases(cmd, shown)
 			})
 		},
 	}

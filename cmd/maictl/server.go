@@ -105,10 +105,7 @@ func (p *program) serverList() *cobra.Command {
 					shown = append(shown, s)
 					rows = append(rows, []string{s.Name, addrText(one.Address()), kind(s), s.State, perMonth(s.Price, s.Currency), strings.Join(s.Clients, ", ")})
 				}
-				if p.json {
-					return printJSON(cmd, shown)
-				}
-				return printTable(cmd, "No servers yet. Make one with `maictl server create`, or take one in with `maictl server adopt`.",
+				return p.printList(cmd, shown, "No servers yet. Make one with `maictl server create`, or take one in with `maictl server adopt`.",
 					[]string{"Server", "Address", "Type", "State", "Net a month", "Clients"}, rows)
 			})
 		},

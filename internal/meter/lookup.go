@@ -94,12 +94,8 @@ func (m *Meter) lookUpDue(now time.Time) error {
 
 // lookUp asks for one generation and settles, postpones, or gives up.
 func (m *Meter) lookUp(in ledger.Intent) error {
-	g, err := m.generation(in.KeyHash, in.GenerationID)
+	g, err := m.record(in.ID, in.KeyHash, in.GenerationID)
 	m.at("lookup.received")
-	if err == nil && (g.Cost < 0 || g.Cost > maxCost) {
-		m.log.Error("OpenRouter states a cost that is not plausible; a person must look at it", "intent", in.ID, "generation", in.GenerationID, "cost", g.CostRaw)
-		err = errors.New("implausible cost")
-	}
 	now := m.now()
 	switch {
 	case err == nil:
@@ -133,6 +129,16 @@ func (m *Meter) lookUp(in ledger.Intent) error {
 		return nil
 	}
 	return err
+}
+
+// record asks for the generation of an intent. One whose cost is not plausible is an error: nothing is booked from it.
+func (m *Meter) record(intentID, keyHash, id string) (openrouter.Generation, error) {
+	g, err := m.generation(keyHash, id)
+	if err == nil && (g.Cost < 0 || g.Cost > maxCost) {
+		m.log.Error("OpenRouter states a cost that is not plausible; a person must look at it", "intent", intentID, "generation", id, "cost", g.CostRaw)
+		err = errors.New("implausible cost")
+	}
+	return g, err
 }
 
 // generation asks with the key that paid, which may not be the one in force any more.

@@ -76,12 +76,8 @@ func (m *Meter) sleep(d time.Duration) {
 
 // verify asks for one record. The error is that of an upstream that should be left alone for a while.
 func (m *Meter) verify(w ledger.Waiting) error {
-	g, asked := m.generation(w.KeyHash, w.GenerationID)
+	g, asked := m.record(w.IntentID, w.KeyHash, w.GenerationID)
 	m.at("verify.received")
-	if asked == nil && (g.Cost < 0 || g.Cost > maxCost) {
-		m.log.Error("OpenRouter states a cost that is not plausible; a person must look at it", "intent", w.IntentID, "generation", w.GenerationID, "cost", g.CostRaw)
-		asked = errors.New("implausible cost")
-	}
 	now := m.now()
 	var outcome ledger.Verified
 	err := m.db.Write(m.ctx, func(tx *sqldb.Tx) (err error) {

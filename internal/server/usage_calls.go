@@ -45,11 +45,7 @@ type callsPage struct {
 
 // calls lists the calls of a filter.
 func (s *Server) calls(ctx context.Context, c caller, in *callsInput) (page callsPage, err error) {
-	p, err := s.period(in.UsageFilter)
-	if err != nil {
-		return page, err
-	}
-	f, err := in.filter(c, p)
+	p, f, err := s.asked(c, in.UsageFilter)
 	if err != nil {
 		return page, err
 	}

@@ -57,11 +57,8 @@ func (s *Server) exportRoute(api huma.API) {
 const xlsxType = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 func (s *Server) export(ctx context.Context, c caller, in *exportInput) (err error) {
-	p, err := s.period(in.UsageFilter)
+	p, _, err := s.asked(c, in.UsageFilter)
 	if err != nil {
-		return err
-	}
-	if _, err := in.filter(c, p); err != nil {
 		return err
 	}
 	last := p.to.Add(-time.Second).In(p.zone)

@@ -115,6 +115,15 @@ func (p period) before(now time.Time) (b period, err error) {
 	return b, err
 }
 
+// asked is the period of a filter and the ledger's filter of it.
+func (s *Server) asked(c caller, in UsageFilter) (p period, f ledger.Filter, err error) {
+	p, err = s.period(in)
+	if err == nil {
+		f, err = in.filter(c, p)
+	}
+	return p, f, err
+}
+
 // filter makes the ledger's filter of a period. Who is no admin sees nobody else's calls.
 func (in UsageFilter) filter(c caller, p period) (ledger.Filter, error) {
 	f := ledger.Filter{From: p.from, To: p.to, Users: in.User, Teams: in.Team, Models: in.Model, Kinds: in.Kind, APIKeys: slices.Clone(in.Key)}

@@ -108,11 +108,7 @@ func dimension(by string) (ledger.Dimension, func(ledger.Row) string) {
 
 // report tells a period by one thing and by day.
 func (s *Server) report(ctx context.Context, c caller, in *reportInput) (r usageReport, err error) {
-	p, err := s.period(in.UsageFilter)
-	if err != nil {
-		return r, err
-	}
-	f, err := in.filter(c, p)
+	p, f, err := s.asked(c, in.UsageFilter)
 	if err != nil {
 		return r, err
 	}

@@ -1,5 +1,5 @@
 import { useLingui } from '@lingui/react/macro'
-import { type FormEvent, type ReactNode, useEffect, useRef, useState } from 'react'
+import { type FormEvent, type ReactNode, useEffect, useRef } from 'react'
 import { Button } from './Button'
 import { useOverlays } from './overlays'
 
@@ -36,10 +36,8 @@ export function Dialog(props: {
   size?: number
 }) {
   useFocusReturn(props.open)
-  const [wanted, setWanted] = useState(props.open)
-  if (props.open && !wanted) setWanted(true)
-  const part = useOverlays(wanted)
-  if (!part || !wanted) return null
+  const part = useOverlays(props.open)
+  if (!part) return null
   return (
     <part.Mantine>
       <part.Modal

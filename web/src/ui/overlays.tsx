@@ -22,17 +22,22 @@ async function load(): Promise<Part> {
   return loaded
 }
 
-/** Mantine's parts, fetched when they are needed first. A failure is tried again with the next need. */
-export function useOverlays(needed: boolean): Part | undefined {
+/**
+ * Mantine's parts for what opens over the page: undefined until it was open once and they are fetched, and there from then
+ * on. A failure is tried again with the next opening.
+ */
+export function useOverlays(open: boolean): Part | undefined {
+  const [wanted, setWanted] = useState(open)
+  if (open && !wanted) setWanted(true)
   const [part, setPart] = useState(() => loaded)
   useEffect(() => {
-    if (part || !needed) return
+    if (part || !open) return
     void load().then(
       (it) => setPart(it),
       () => {},
     )
-  }, [part, needed])
-  return part
+  }, [part, open])
+  return wanted ? part : undefined
 }
 
 /** The names of icon buttons, from when a mouse first moves over the page. */
@@ -72,9 +77,7 @@ interface Opened {
 function useOpener(element: ButtonElement, open: boolean, kind: 'menu' | 'dialog'): Opened {
   const id = useId()
   const button = useRef<HTMLButtonElement>(null)
-  const [wanted, setWanted] = useState(false)
-  if (open && !wanted) setWanted(true)
-  const part = useOverlays(wanted)
+  const part = useOverlays(open)
   // It is there closed before it opens, and so knows where the focus was.
   const [shown, setShown] = useState(false)
   useEffect(() => setShown(open && !!part), [open, part])
@@ -88,7 +91,7 @@ function useOpener(element: ButtonElement, open: boolean, kind: 'menu' | 'dialog
       'aria-expanded': open,
       'aria-controls': shown ? `${id}-dropdown` : undefined,
     }),
-    part: wanted ? part : undefined,
+    part,
     shown,
   }
 }
