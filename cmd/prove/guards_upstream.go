@@ -16,7 +16,7 @@ func upstreamGuards() []guard {
 		{
 			name: "for-nothing", protects: "a cost of nothing for tokens that cost something is asked for twice",
 			file: "internal/meter/run.go", find: "err == nil && cost == 0 && c.mustCost(o.usage)", replace: "err == nil && cost < 0 && c.mustCost(o.usage)",
-			prove: scenario{"wire", (*proof).upstreamWire}, column: inBooks,
+			prove: meeting("cost_minus_zero"), column: inBooks,
 		},
 		{
 			name: "mark", protects: "a byte order mark does not cost a person the answer that they pay for",
@@ -40,7 +40,7 @@ func upstreamGuards() []guard {
 		},
 		{
 			name: "own-key", protects: "a pending call is looked up with the key that paid",
-			file: "internal/meter/lookup.go", find: "m.conns.byHash(ctx, in.KeyHash)", replace: "m.conns.inForce(ctx)",
+			file: "internal/meter/lookup.go", find: "m.conns.byHash(ctx, keyHash)", replace: "m.conns.inForce(ctx)",
 			prove: scenario{"races", (*proof).races}, column: inHeld,
 		},
 		{
