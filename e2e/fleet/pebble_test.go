@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -197,12 +198,16 @@ func selfSigned(t *testing.T, address, certFile, keyFile string) *x509.CertPool 
 	return pool
 }
 
-// gateway is the address at which machines reach what runs here.
+// gateway is the address at which machines reach what runs here. An engine that has only just made its bridge names none: it
+// is the first of the subnet then.
 func gateway(t *testing.T) string {
 	t.Helper()
-	address, err := docker(t.Context(), "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+	address, err := docker(t.Context(), "network", "inspect", "bridge", "--format", "{{with index .IPAM.Config 0}}{{or .Gateway .Subnet}}{{end}}")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if subnet, err := netip.ParsePrefix(address); err == nil {
+		return subnet.Masked().Addr().Next().String()
 	}
 	return address
 }
