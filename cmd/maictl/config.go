@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -48,7 +49,49 @@ If its zone is in your project at Hetzner, maictl sets the records itself; else 
 			})
 		},
 	}
-	return noun("config", "What is set once for the whole fleet", base)
+	return noun("config", "What is set once for the whole fleet", base, p.configRecoveryKey())
+}
+
+func (p *program) configRecoveryKey() *cobra.Command {
+	return &cobra.Command{
+		Use:   "recovery-key [FILE|none]",
+		Short: "Show or set the public SSH key that every server lets in beside maictl's own",
+		Long: `recovery-key is a key of yours, such as ~/.ssh/id_ed25519.pub, with which you get into the servers when MAICTL_DATA is lost:
+"maictl self recover" needs it. New servers have it from their first boot, those of clients at the next "maictl resume".`,
+		Example: "  maictl config recovery-key ~/.ssh/id_ed25519.pub && maictl resume\n  maictl config recovery-key none",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
+				if len(args) == 1 {
+					if err := setRecoveryKey(ctx, f, args[0]); err != nil {
+						return err
+					}
+				}
+				key, _, err := f.RecoveryKey(ctx)
+				if p.json {
+					return p.either(cmd, struct {
+						RecoveryKey string `json:"recovery_key"`
+					}{key}, err)
+				}
+				if err == nil {
+					_, err = fmt.Fprintln(cmd.OutOrStdout(), cmp.Or(key, "There is no recovery key."))
+				}
+				return err
+			})
+		},
+	}
+}
+
+// setRecoveryKey takes the public key in a file, or none.
+func setRecoveryKey(ctx context.Context, f *fleet.Fleet, file string) error {
+	if file == "none" {
+		return f.SetRecoveryKey(ctx, "")
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "The public key %s cannot be read. It is a file such as ~/.ssh/id_ed25519.pub.", file)
+	}
+	return f.SetRecoveryKey(ctx, string(text))
 }
 
 // hetzner is the provider's project at Hetzner, nil without a token, and how often to ask it.

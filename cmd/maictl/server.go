@@ -231,7 +231,12 @@ func (p *program) hostKey(cmd *cobra.Command, in fleet.NewHost) (string, error) 
 	case fingerprint:
 		return key, nil
 	}
-	return key, p.confirm(cmd, fmt.Sprintf("%s shows the host key %s. Compare it with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine. Is it the same?", addr, shown))
+	return key, p.confirm(cmd, compare(addr, shown))
+}
+
+// compare asks for what nobody but a person can do.
+func compare(addr, fingerprint string) string {
+	return fmt.Sprintf("%s shows the host key %s. Compare it with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine. Is it the same?", addr, fingerprint)
 }
 
 func (p *program) serverSSHKey() *cobra.Command {

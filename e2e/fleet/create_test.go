@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"math/big"
 	"net/http"
 	"strings"
 	"testing"
@@ -30,16 +31,20 @@ func (p *provider) use(name, base string) *workspace {
 	return w
 }
 
-// sameBill fails the test unless maictl and the simulated OpenRouter agree on what was spent, and something was.
-func (p *provider) sameBill(name string) {
+// sameBill fails the test unless maictl and the simulated OpenRouter agree on what all clients spent, and something was.
+func (p *provider) sameBill(names ...string) {
 	p.t.Helper()
 	err := wait(p.t.Context(), 20*time.Second, func() error { // the title of a chat may still be on its way
-		var usage struct {
-			UsageMonth string `json:"usage_month"`
+		sum := new(big.Rat)
+		for _, name := range names {
+			var usage struct {
+				UsageMonth string `json:"usage_month"`
+			}
+			p.must(&usage, "client", "usage", name)
+			sum.Add(sum, usd(p.t, usage.UsageMonth))
 		}
-		p.must(&usage, "client", "usage", name)
-		if billed := p.billed(); billed.Sign() <= 0 || usd(p.t, usage.UsageMonth).Cmp(billed) != 0 {
-			return fmt.Errorf("maictl says $%s and OpenRouter billed $%s", usage.UsageMonth, billed.FloatString(12))
+		if billed := p.billed(); billed.Sign() <= 0 || sum.Cmp(billed) != 0 {
+			return fmt.Errorf("maictl says $%s and OpenRouter billed $%s", sum.FloatString(12), billed.FloatString(12))
 		}
 		return nil
 	})

@@ -191,6 +191,7 @@ type State struct {
 	Status  string // in Docker's words: "running", "exited", "restarting"
 	Health  string // "healthy", "unhealthy", "starting", or "" when Docker checks nothing
 	Release string // digest of its image
+	Version string // what the image says that it holds
 	Domain  string
 	Address netip.Addr // in its own network; the zero address when it does not run
 	Started time.Time
@@ -211,7 +212,7 @@ func (h *Host) State(ctx context.Context, name string) (State, error) {
 	}
 	c := found.Container
 	s := State{Exists: true, Running: c.State.Running, Status: string(c.State.Status), Release: c.Config.Labels[labelRelease],
-		Domain: c.Config.Labels[labelDomain], Restarts: c.RestartCount, hash: c.Config.Labels[labelConfig]}
+		Version: c.Config.Labels["org.opencontainers.image.version"], Domain: c.Config.Labels[labelDomain], Restarts: c.RestartCount, hash: c.Config.Labels[labelConfig]}
 	if c.State.Health != nil {
 		s.Health = string(c.State.Health.Status)
 	}

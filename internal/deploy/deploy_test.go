@@ -23,7 +23,7 @@ import (
 func TestFromNothing(t *testing.T) {
 	r := newRig(t, dockersim.Options{})
 	in := r.instance("v1")
-	if differ, err := r.host.SecretsDiffer(in); err != nil || len(differ) != 2 {
+	if differ, err := r.host.FilesDiffer(in); err != nil || len(differ) != 3 {
 		t.Errorf("%v, %v", differ, err)
 	}
 	if state, err := r.host.State(t.Context(), in.Name); err != nil || state.Exists {
@@ -130,7 +130,7 @@ func TestManyOnOneHost(t *testing.T) {
 	r.deploy(first)
 	second := r.instance("v1")
 	second.Name, second.Domain = "mai-second", "second.example.com"
-	r.must(r.host.WriteSecrets(t.Context(), second))
+	r.must(r.host.WriteFiles(t.Context(), second))
 	r.must(r.host.Start(t.Context(), second))
 	if differs, err := r.host.EdgeDiffers(t.Context(), r.tls); err != nil || differs == "" {
 		t.Errorf("the edge knows the second already: %q, %v", differs, err)

@@ -83,7 +83,7 @@ func (h *Host) HasImage(ctx context.Context, img Image) (bool, error) {
 		return false, nil
 	}
 	// The id is of the manifest where the engine keeps those, of the configuration elsewhere. Either names the bytes.
-	return err == nil && slices.Contains([]string{img.Digest, img.config}, there.ID), err
+	return err == nil && (!img.Here() || slices.Contains([]string{img.Digest, img.config}, there.ID)), err
 }
 
 // Preload brings an image to the host, of which only those layers travel that it does not have: its engine pulls them by

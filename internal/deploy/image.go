@@ -82,7 +82,7 @@ func AddImage(archive, images string) (img Image, err error) {
 	if err != nil {
 		return img, fault.Wrap(fault.Invalid, err, "%s is not an image archive of mAI, or it is damaged.", archive)
 	}
-	img.folder = filepath.Join(images, strings.TrimPrefix(img.Digest, "sha256:"))
+	img.folder = ImageFolder(images, img.Digest)
 	if _, err := os.Stat(img.folder); err == nil {
 		return img, nil
 	}
@@ -121,9 +121,14 @@ func unpack(archive io.Reader, folder string) error {
 	}
 }
 
+// ImageFolder is where an image is in a folder of images, if it is there.
+func ImageFolder(images, digest string) string {
+	return filepath.Join(images, strings.TrimPrefix(digest, "sha256:"))
+}
+
 // OpenImage finds an image in a folder of images.
 func OpenImage(images, digest string) (Image, error) {
-	img, err := readImage(filepath.Join(images, strings.TrimPrefix(digest, "sha256:")), false)
+	img, err := readImage(ImageFolder(images, digest), false)
 	if err == nil && img.Digest != digest {
 		err = fmt.Errorf("it holds %s", img.Digest)
 	}
@@ -132,6 +137,12 @@ func OpenImage(images, digest string) (Image, error) {
 	}
 	return img, nil
 }
+
+// Absent is an image of mAI of which this machine has no file. Hosts that have it know it by its name, which holds the digest.
+func Absent(digest string) Image { return Image{Digest: digest, Title: TitleMai} }
+
+// Here reports whether this machine has the file of the image, so that it can be sent to a host.
+func (i Image) Here() bool { return i.folder != "" }
 
 // readImage reads what an image says of itself and, if asked to, checks every byte.
 func readImage(folder string, check bool) (Image, error) {

@@ -30,6 +30,8 @@ type Instance struct {
 	Memory  int64 // bytes; 0 is DefaultMemory
 	// Secrets are files that only the instance can read, by their names in its folder of secrets.
 	Secrets map[string]string
+	// Note is what its provider needs to know of it after losing everything else; it stays outside of the container.
+	Note string
 }
 
 // DefaultMemory is the most memory that an instance may take, in bytes.
@@ -43,7 +45,12 @@ const (
 )
 
 // Folder is where everything of an instance is on its host.
-func (i Instance) Folder() string { return "/opt/" + i.Name }
+func (i Instance) Folder() string { return path.Join(instanceRoot, i.Name) }
+
+const (
+	instanceRoot = "/opt"        // holds the folders of instances
+	noteFile     = "client.json" // in the folder of one
+)
 
 // instancePort is where mai listens in its container; drainTime how long it may let open answers finish when stopped.
 const (
@@ -80,22 +87,32 @@ func (i Instance) spec(subnet string) spec {
 	}
 }
 
-// SecretsDiffer lists the secrets that are not on the host as they are wanted.
-func (h *Host) SecretsDiffer(i Instance) (names []string, err error) {
-	for _, name := range sorted(i.Secrets) {
-		there, err := h.machine.ReadFile(path.Join(i.Folder(), "secrets", name))
+// files are what an instance is given, by their paths in its folder.
+func (i Instance) files() map[string]string {
+	files := map[string]string{noteFile: i.Note}
+	for name, secret := range i.Secrets {
+		files[path.Join("secrets", name)] = secret
+	}
+	return files
+}
+
+// FilesDiffer lists the files of an instance, its secrets and its note, that are not on the host as they are wanted.
+func (h *Host) FilesDiffer(i Instance) (names []string, err error) {
+	files := i.files()
+	for _, name := range sorted(files) {
+		there, err := h.machine.ReadFile(path.Join(i.Folder(), name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		if err != nil || string(there) != i.Secrets[name] {
-			names = append(names, name)
+		if err != nil || string(there) != files[name] {
+			names = append(names, path.Base(name))
 		}
 	}
 	return names, nil
 }
 
-// WriteSecrets makes the folders of an instance and hands its secrets over. A running instance reads a new key by itself.
-func (h *Host) WriteSecrets(ctx context.Context, i Instance) error {
+// WriteFiles makes the folders of an instance and hands its files over. A running instance reads a new key by itself.
+func (h *Host) WriteFiles(ctx context.Context, i Instance) error {
 	if err := h.machine.MakeFolder(i.Folder(), 0o755, owner()); err != nil {
 		return err
 	}
@@ -104,8 +121,9 @@ func (h *Host) WriteSecrets(ctx context.Context, i Instance) error {
 			return err
 		}
 	}
-	for _, name := range sorted(i.Secrets) {
-		if err := h.machine.WriteFile(ctx, path.Join(i.Folder(), "secrets", name), []byte(i.Secrets[name]), 0o600, owner()); err != nil {
+	files := i.files()
+	for _, name := range sorted(files) { // the note first: from then on the instance can be found
+		if err := h.machine.WriteFile(ctx, path.Join(i.Folder(), name), []byte(files[name]), 0o600, owner()); err != nil {
 			return err
 		}
 	}
@@ -183,12 +201,17 @@ func (h *Host) start(ctx context.Context, name string) error {
 	return nil
 }
 
-// Remove takes the container and the network of an instance away. Its folder stays.
+// Remove takes the container and the network of an instance away, and the note first, so that nobody takes it up again. Its
+// folder stays.
 func (h *Host) Remove(ctx context.Context, name string) error {
-	if err := h.remove(ctx, name); err != nil {
+	err := h.machine.Remove(path.Join(Instance{Name: name}.Folder(), noteFile))
+	if err == nil {
+		err = h.remove(ctx, name)
+	}
+	if err != nil {
 		return err
 	}
-	_, err := h.docker.NetworkDisconnect(ctx, name, client.NetworkDisconnectOptions{Container: EdgeName, Force: true})
+	_, err = h.docker.NetworkDisconnect(ctx, name, client.NetworkDisconnectOptions{Container: EdgeName, Force: true})
 	if err == nil || errdefs.IsNotFound(err) {
 		_, err = h.docker.NetworkRemove(ctx, name, client.NetworkRemoveOptions{})
 	}

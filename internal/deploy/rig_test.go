@@ -139,7 +139,7 @@ func (r *rig) deploy(in deploy.Instance) {
 			r.t.Fatal(err)
 		}
 	}
-	r.must(r.host.WriteSecrets(ctx, in))
+	r.must(r.host.WriteFiles(ctx, in))
 	r.must(r.host.Start(ctx, in))
 	r.must(r.host.StartEdge(ctx, edge))
 	r.must(r.host.ConfigureEdge(ctx, r.tls))

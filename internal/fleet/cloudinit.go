@@ -37,14 +37,14 @@ type cloudFile struct {
 // mostUserData is what Hetzner takes, in bytes.
 const mostUserData = 32 << 10
 
-// userData is the document that makes a server ours: with a host key that we know already, with our key and no password,
-// with Docker, and with security updates every night.
-func userData(hostKey, privateHostKey, ourKey string) (string, error) {
+// userData is the document that makes a server ours: with a host key that we know already, with the keys that let in and no
+// password, with Docker, and with security updates every night.
+func userData(hostKey, privateHostKey string, keys []string) (string, error) {
 	var text bytes.Buffer
 	text.WriteString("#cloud-config\n")
 	encoder := yaml.NewEncoder(&text)
 	err := encoder.Encode(cloudConfig{
-		Users:      []cloudUser{{"root", []string{ourKey}}},
+		Users:      []cloudUser{{"root", keys}},
 		DeleteKeys: true,
 		HostKeys:   map[string]string{"ed25519_private": privateHostKey, "ed25519_public": hostKey},
 		Update:     true,

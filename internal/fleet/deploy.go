@@ -109,11 +109,19 @@ func (f *Fleet) wanted(ctx context.Context, w *work) (deploy.Instance, error) {
 		return deploy.Instance{}, err
 	}
 	img, err := deploy.OpenImage(f.images(), in.release)
+	if fault.Is(err, fault.NotFound) {
+		img, err = deploy.Absent(in.release), nil // which is fine where the host has it
+	}
+	if err != nil {
+		return deploy.Instance{}, err
+	}
+	note, err := f.note(ctx, w)
 	if err != nil {
 		return deploy.Instance{}, err
 	}
 	_, key, err := f.Secret(ctx, w.Client)
 	return deploy.Instance{
+		Note: note,
 		Name: w.Instance(), Title: title(w.Client), Domain: w.Domain, Markup: w.Markup.String(), BaseURL: f.baseURL, Image: img,
 		Secrets: map[string]string{deploy.SecretKey: key, deploy.SecretSetup: in.setup, deploy.SecretToken: in.token},
 	}, err
@@ -132,14 +140,14 @@ func (f *Fleet) planRelease(ctx context.Context, w *work) (plan []action, err er
 	if err != nil {
 		return nil, err
 	}
-	differ, err := host.SecretsDiffer(in)
+	differ, err := host.FilesDiffer(in)
 	if err != nil {
 		return nil, err
 	}
 	if len(differ) > 0 {
 		what := strings.Join(differ, ", ")
 		plan = append(plan, action{"hand over " + what, func(ctx context.Context) error {
-			return f.outside(ctx, w, "secrets.write", in.Name+" "+what, func() error { return host.WriteSecrets(ctx, in) })
+			return f.outside(ctx, w, "secrets.write", in.Name+" "+what, func() error { return host.WriteFiles(ctx, in) })
 		}})
 	}
 	there, err := host.HasImage(ctx, in.Image)
@@ -147,6 +155,9 @@ func (f *Fleet) planRelease(ctx context.Context, w *work) (plan []action, err er
 		return nil, err
 	}
 	if !there {
+		if !in.Image.Here() {
+			return nil, fault.New(fault.NotFound, "The image %s is neither on this machine nor on %s. Add it again with `maictl release add`.", in.Image.Short(), w.at.Name)
+		}
 		plan = append(plan, f.sendImage(w, host, in.Image))
 	}
 	state, err := host.State(ctx, in.Name)

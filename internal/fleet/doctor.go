@@ -167,7 +167,7 @@ func (d *doctor) secrets(ctx context.Context) {
 	in, err := d.f.wanted(ctx, d.w)
 	if err == nil {
 		var differ []string
-		if differ, err = d.host.SecretsDiffer(in); err == nil {
+		if differ, err = d.host.FilesDiffer(in); err == nil {
 			err = unless(len(differ) == 0, "Not as they are here: %s.", strings.Join(differ, ", "))
 		}
 	}

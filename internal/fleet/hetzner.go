@@ -3,6 +3,8 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -22,7 +24,8 @@ const (
 	serverImage = "debian-13" // whose Docker packages cloud-init installs
 	ownerLabel  = "managed-by"
 	owner       = "maictl"
-	serverLabel = "mai-server" // its id here: whose reply was lost is found by it
+	serverLabel = "mai-server"   // its id here: whose reply was lost is found by it
+	keyLabel    = "mai-host-key" // fingerprint of its host key: who lost all else knows it by that
 )
 
 // ErrSoldOut is in the error of an order that Hetzner cannot fill now. Another of the Offers may do.
@@ -74,6 +77,46 @@ func (f *Fleet) planProject(ctx context.Context, w *work) (plan []action, wallID
 		}})
 	}
 	return plan, wall.ID, nil
+}
+
+// labels are those of a server at Hetzner.
+func (s Server) labels() (map[string]string, error) {
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(s.HostKey))
+	if err != nil {
+		return nil, fmt.Errorf("the host key of %s: %w", s.Name, err)
+	}
+	labels := map[string]string{ownerLabel: owner, serverLabel: s.ID, keyLabel: labelled(ssh.FingerprintSHA256(key))}
+	if s.Own() {
+		labels[clientLabel] = s.clientID
+	}
+	return labels, nil
+}
+
+// labelled is a fingerprint as a label may have it: no colon, plus or slash, and a letter at its ends.
+func labelled(fingerprint string) string {
+	return strings.NewReplacer(":", ".", "+", "-", "/", "_").Replace(fingerprint)
+}
+
+// planLabels compares the labels of a server with what we have to find there after losing all else.
+func (f *Fleet) planLabels(w *work, s Server, there *hcloud.Server) ([]action, error) {
+	want, err := s.labels()
+	if err != nil {
+		return nil, err
+	}
+	all := maps.Clone(there.Labels) // those of others stay
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, want)
+	if maps.Equal(all, there.Labels) {
+		return nil, nil
+	}
+	return []action{{"label the server " + s.Name, func(ctx context.Context) error {
+		return f.outside(ctx, w, "server.label", s.Name, func() error {
+			_, _, err := f.hetzner.Server.Update(ctx, there, hcloud.ServerUpdateOpts{Labels: all})
+			return explainHetzner(err)
+		})
+	}}}, nil
 }
 
 // unlessTaken takes "there is one already" for something that another run has just made.
@@ -135,15 +178,8 @@ func (f *Fleet) OrphanServers(ctx context.Context) (orphans []Found, err error) 
 	if err := f.needHetzner(); err != nil {
 		return nil, err
 	}
-	ours, err := f.hetzner.Server.AllWithOpts(ctx, hcloud.ServerListOpts{ListOpts: hcloud.ListOpts{LabelSelector: ownerLabel + "==" + owner}})
-	if err != nil {
-		return nil, explainHetzner(err)
-	}
-	known, err := f.Servers(ctx)
-	for _, there := range ours {
-		if slices.ContainsFunc(known, func(s Server) bool { return s.HetznerID == there.ID || s.ID == there.Labels[serverLabel] }) {
-			continue
-		}
+	unknown, err := f.unknownServers(ctx)
+	for _, there := range unknown {
 		ipv4, _ := addresses(there)
 		orphan := Found{ID: there.ID, Name: there.Name, Type: there.ServerType.Name, Location: there.Location.Name, Address: ipv4, Created: there.Created}
 		for _, p := range there.ServerType.Pricings {
@@ -154,6 +190,18 @@ func (f *Fleet) OrphanServers(ctx context.Context) (orphans []Found, err error) 
 		orphans = append(orphans, orphan)
 	}
 	return orphans, err
+}
+
+// unknownServers are those at Hetzner that bear our label and that no row here is about.
+func (f *Fleet) unknownServers(ctx context.Context) ([]*hcloud.Server, error) {
+	ours, err := f.hetzner.Server.AllWithOpts(ctx, hcloud.ServerListOpts{ListOpts: hcloud.ListOpts{LabelSelector: ownerLabel + "==" + owner}})
+	if err != nil {
+		return nil, explainHetzner(err)
+	}
+	known, err := f.Servers(ctx)
+	return slices.DeleteFunc(ours, func(there *hcloud.Server) bool {
+		return slices.ContainsFunc(known, func(s Server) bool { return s.HetznerID == there.ID || s.ID == there.Labels[serverLabel] })
+	}), err
 }
 
 // explainHetzner makes a sentence of an error of Hetzner's for the provider, who owns the project.

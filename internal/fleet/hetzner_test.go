@@ -429,3 +429,11 @@ func TestHetznersErrorsAreExplained(t *testing.T) {
 		t.Errorf("without a token: %v", err)
 	}
 }
+
+// label gives a server other labels behind our back.
+func (r *rig) label(s fleet.Server, labels map[string]string) {
+	r.t.Helper()
+	if _, _, err := r.project.Server.Update(r.t.Context(), &hcloud.Server{ID: s.HetznerID}, hcloud.ServerUpdateOpts{Labels: labels}); err != nil {
+		r.t.Fatal(err)
+	}
+}

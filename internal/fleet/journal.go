@@ -39,7 +39,7 @@ func (f *Fleet) steps(w *work) []step {
 	case w.State == Deleted:
 		return []step{key, {"removal", f.planRemoval}, server, dns}
 	}
-	return []step{key, server, dns, {"boot", f.planBoot}, {"docker", f.planDocker}, {"instance", f.planInstance}, {"release", f.planRelease},
+	return []step{key, server, dns, {"boot", f.planBoot}, {"access", f.planAccess}, {"docker", f.planDocker}, {"instance", f.planInstance}, {"release", f.planRelease},
 		{"edge", f.planEdge}, {"healthy", f.planHealthy}}
 }
 

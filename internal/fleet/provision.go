@@ -150,11 +150,19 @@ func (f *Fleet) order(ctx context.Context, s Server, sealed []byte) (opts hcloud
 	if err != nil {
 		return opts, err
 	}
-	labels := map[string]string{ownerLabel: owner, serverLabel: s.ID}
-	if s.Own() {
-		labels[clientLabel] = s.clientID
+	keys := []string{keyLine(ours.PublicKey())}
+	recovery, _, err := f.RecoveryKey(ctx)
+	if err != nil {
+		return opts, err
 	}
-	data, err := userData(s.HostKey, private, keyLine(ours.PublicKey()))
+	if recovery != "" {
+		keys = append(keys, recovery+recoveryMark)
+	}
+	labels, err := s.labels()
+	if err != nil {
+		return opts, err
+	}
+	data, err := userData(s.HostKey, private, keys)
 	return hcloud.ServerCreateOpts{Name: s.Name, ServerType: &hcloud.ServerType{Name: s.Type}, Location: &hcloud.Location{Name: s.Location},
 		Image: &hcloud.Image{Name: serverImage}, SSHKeys: []*hcloud.SSHKey{key}, Firewalls: []*hcloud.ServerCreateFirewall{{Firewall: *wall}},
 		UserData: data, Labels: labels}, err
@@ -273,6 +281,11 @@ func (f *Fleet) planThere(ctx context.Context, w *work, s Server, there *hcloud.
 		return nil, err
 	}
 	plan = append(plan, project...)
+	labels, err := f.planLabels(w, s, there)
+	if err != nil {
+		return nil, err
+	}
+	plan = append(plan, labels...)
 	if !slices.ContainsFunc(there.PublicNet.Firewalls, func(on *hcloud.ServerFirewallStatus) bool { return on.Firewall.ID == wall }) {
 		plan = append(plan, f.guard(w, s, there))
 	}

@@ -21,6 +21,8 @@ type Release struct {
 	Version string
 	Arch    string
 	Added   time.Time
+	// Here is true when this machine has its image, and not only hosts.
+	Here bool
 }
 
 // images is the folder of the releases' images.
@@ -36,7 +38,7 @@ func (f *Fleet) AddRelease(ctx context.Context, archive string) (r Release, err 
 	if err != nil {
 		return r, err
 	}
-	r = Release{Digest: img.Digest, Title: img.Title, Version: img.Version, Arch: img.Arch}
+	r = Release{Digest: img.Digest, Title: img.Title, Version: img.Version, Arch: img.Arch, Here: true}
 	err = f.db.Write(ctx, func(tx *sqldb.Tx) error {
 		r.Added = tx.Now
 		_, err := tx.Exec(`INSERT INTO releases (digest, title, version, arch, added_at) VALUES ($1, $2, $3, $4, $5)
@@ -49,23 +51,25 @@ func (f *Fleet) AddRelease(ctx context.Context, archive string) (r Release, err 
 	return r, err
 }
 
-func scanRelease(scan func(...any) error) (r Release, err error) {
+func (f *Fleet) scanRelease(scan func(...any) error) (r Release, err error) {
 	var added int64
 	err = scan(&r.Digest, &r.Title, &r.Version, &r.Arch, &added)
 	r.Added = time.UnixMicro(added).UTC()
+	_, missing := os.Stat(deploy.ImageFolder(f.images(), r.Digest))
+	r.Here = missing == nil
 	return r, err
 }
 
 // Releases lists the releases, newest first.
 func (f *Fleet) Releases(ctx context.Context) (list []Release, err error) {
 	err = f.db.Read(ctx, func(tx *sqldb.Tx) error {
-		list, err = sqldb.All(tx, `SELECT digest, title, version, arch, added_at FROM releases ORDER BY added_at DESC, digest`, nil, scanRelease)
+		list, err = sqldb.All(tx, `SELECT digest, title, version, arch, added_at FROM releases ORDER BY added_at DESC, digest`, nil, f.scanRelease)
 		return err
 	})
 	return list, err
 }
 
-// newest is the newest release of a program for a kind of processor, or the one that a person named by its version or the
+// newest is the newest release of a program for a kind of processor whose image is here, or the one that a person named by its version or the
 // beginning of its digest.
 func (f *Fleet) newest(ctx context.Context, title, arch, named string) (Release, error) {
 	list, err := f.Releases(ctx)
@@ -73,7 +77,7 @@ func (f *Fleet) newest(ctx context.Context, title, arch, named string) (Release,
 		return Release{}, err
 	}
 	for _, r := range list {
-		if r.Title == title && r.Arch == arch && (named == "" || named == r.Version || named == r.Digest || named == deploy.Short(r.Digest)) {
+		if r.Here && r.Title == title && r.Arch == arch && (named == "" || named == r.Version || named == r.Digest || named == deploy.Short(r.Digest)) {
 			return r, nil
 		}
 	}
@@ -133,7 +137,7 @@ func setRelease(tx *sqldb.Tx, clientID, digest string) error {
 func (f *Fleet) haveReleases(ctx context.Context) error {
 	list, err := f.Releases(ctx)
 	for _, title := range []string{deploy.TitleMai, deploy.TitleEdge} {
-		if err == nil && !slices.ContainsFunc(list, func(r Release) bool { return r.Title == title }) {
+		if err == nil && !slices.ContainsFunc(list, func(r Release) bool { return r.Here && r.Title == title }) {
 			err = fault.New(fault.Invalid, "There is no release of %s yet. Make the images with `make image` and add them with `maictl release add bin/mai-production.tar bin/mai-edge.tar`. Nothing was made.", title)
 		}
 	}

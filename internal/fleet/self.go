@@ -1,24 +1,18 @@
 package fleet
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
-	"strconv"
 	"time"
 
 	"filippo.io/age"
-	"github.com/google/uuid"
 
 	"mai/internal/backup"
 	"mai/internal/fault"
-	"mai/internal/openrouter"
 	"mai/internal/sqldb"
 )
 
@@ -128,81 +122,4 @@ func unpackSelf(ctx context.Context, archive, dir string, identities ...age.Iden
 		return err
 	})
 	return errors.Join(err, db.Close())
-}
-
-// keyNames is how keyName writes them.
-var keyNames = regexp.MustCompile(`^mai-([a-z0-9]{1,40})-key-([1-9][0-9]{0,8})$`)
-
-// Recover takes in the clients whose keys are at OpenRouter and who are not here: by the names of the keys, with their
-// limits. Their names are then their slugs and their markup the usual one, and their keys cannot be shown: OpenRouter tells
-// no secret twice. It is for a database that was lost without a backup.
-func (f *Fleet) Recover(ctx context.Context) (taken []Client, err error) {
-	orphans, err := f.Orphans(ctx)
-	if err != nil {
-		return nil, err
-	}
-	bySlug := map[string][]numbered{}
-	for _, key := range orphans {
-		if parts := keyNames.FindStringSubmatch(key.Name); parts != nil {
-			number, err := strconv.Atoi(parts[2])
-			if err != nil {
-				return nil, err
-			}
-			bySlug[parts[1]] = append(bySlug[parts[1]], numbered{key.ManagedKey, number})
-		}
-	}
-	slugs := make([]string, 0, len(bySlug))
-	for slug := range bySlug {
-		slugs = append(slugs, slug)
-	}
-	slices.Sort(slugs)
-	for _, slug := range slugs {
-		if _, err := f.Client(ctx, slug); !fault.Is(err, fault.NotFound) {
-			if err != nil {
-				return taken, err
-			}
-			continue // an unknown key of a known client is for `maictl key adopt`
-		}
-		c, err := f.recoverClient(ctx, slug, bySlug[slug])
-		if err != nil {
-			return taken, err
-		}
-		taken = append(taken, c)
-	}
-	return taken, nil
-}
-
-// numbered is a key with the number in its name.
-type numbered struct {
-	openrouter.ManagedKey
-	number int
-}
-
-func (f *Fleet) recoverClient(ctx context.Context, slug string, keys []numbered) (c Client, err error) {
-	slices.SortFunc(keys, func(a, b numbered) int { return cmp.Compare(a.number, b.number) })
-	newest := keys[len(keys)-1]
-	id, err := uuid.NewV7()
-	if err != nil {
-		return c, err
-	}
-	c = Client{ID: id.String(), Slug: slug, Name: slug, Markup: DefaultMarkup, Limit: newest.Limit, State: Active, Created: keys[0].Created, keyNumber: newest.number}
-	if newest.Disabled {
-		c.State = Suspended
-	}
-	return c, f.db.Write(ctx, func(tx *sqldb.Tx) error {
-		if _, err := tx.Exec(`INSERT INTO clients (id, slug, name, markup_bp, cost_limit, state, key_number, created_at, updated_at, ready_at)
-			VALUES ($1, $2, $2, $3, $4, $5, $6, $7, $8, $8)`, c.ID, slug, int64(c.Markup), c.Limit, string(c.State), c.keyNumber, c.Created.UnixMicro(), tx.Now.UnixMicro()); err != nil {
-			return err
-		}
-		for _, key := range keys {
-			if _, err := tx.Exec(`INSERT INTO keys (hash, client_id, number, name, state, created_at) VALUES ($1, $2, $3, $4, 'current', $5)`,
-				key.Hash, c.ID, key.number, key.Name, key.Created.UnixMicro()); err != nil {
-				return err
-			}
-			if err := f.audit(tx, c.ID, "key.recover", "done", key.Name+" "+key.Hash); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

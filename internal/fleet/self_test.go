@@ -71,12 +71,12 @@ func TestSelf(t *testing.T) {
 	}
 	r.loseAll()
 	r.fleet = r.open(management)
-	taken, err := r.fleet.Recover(t.Context())
+	taken, err := r.fleet.Recover(t.Context(), fleet.Recovery{}, quiet)
 	if err != nil || len(taken) != 2 || taken[0].Slug != "companyabc" || taken[0].State != fleet.Suspended || *taken[0].Limit != limit || taken[1].Limit != nil {
 		t.Errorf("%+v: %v", taken, err)
 	}
 	r.settled()
-	if taken, err := r.fleet.Recover(t.Context()); err != nil || len(taken) != 0 {
+	if taken, err := r.fleet.Recover(t.Context(), fleet.Recovery{}, quiet); err != nil || len(taken) != 0 {
 		t.Errorf("again: %+v: %v", taken, err)
 	}
 }

@@ -185,22 +185,32 @@ func (f *Fleet) AdoptServer(ctx context.Context, in NewHost) (Server, error) {
 	return s, err
 }
 
-// insertServer adds a server under a new id. privateHostKey is the other half of its host key, if we made it.
+// insertServer adds a server, under a new id unless it has one. privateHostKey is the other half of its host key, as long as
+// the server has not got it from us.
 func (f *Fleet) insertServer(tx *sqldb.Tx, s *Server, privateHostKey string) error {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return err
+	if s.ID == "" {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		s.ID, s.Created = id.String(), tx.Now
 	}
-	s.ID, s.Created = id.String(), tx.Now
 	origin, ready, sealed := "adopted", any(tx.Now.UnixMicro()), []byte(nil)
 	if !s.Adopted {
-		origin, ready, sealed = "hetzner", nil, f.sealer.Seal(privateHostKey, hostKeyLabel(s.ID))
+		origin = "hetzner"
 	}
-	_, err = tx.Exec(`INSERT INTO servers (id, name, client_id, origin, ipv4, ipv6, ssh_user, ssh_port, host_key, sealed_host_key,
+	if s.Unfinished {
+		ready, sealed = nil, f.sealer.Seal(privateHostKey, hostKeyLabel(s.ID))
+	}
+	var hetznerID *int64
+	if s.HetznerID != 0 {
+		hetznerID = &s.HetznerID
+	}
+	_, err := tx.Exec(`INSERT INTO servers (id, name, client_id, origin, hetzner_id, ipv4, ipv6, ssh_user, ssh_port, host_key, sealed_host_key,
 		type, location, price, currency, state, created_at, updated_at, ready_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'active', $15, $15, $16)`,
-		s.ID, s.Name, orNull(s.clientID), origin, addrText(s.IPv4), addrText(s.IPv6), s.SSHUser, s.SSHPort, s.HostKey, sealed,
-		s.Type, s.Location, s.Price, s.Currency, tx.Now.UnixMicro(), ready)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'active', $16, $17, $18)`,
+		s.ID, s.Name, orNull(s.clientID), origin, hetznerID, addrText(s.IPv4), addrText(s.IPv6), s.SSHUser, s.SSHPort, s.HostKey, sealed,
+		s.Type, s.Location, s.Price, s.Currency, s.Created.UnixMicro(), tx.Now.UnixMicro(), ready)
 	if sqldb.IsUnique(err) {
 		return fault.Wrap(fault.Conflict, err, "There is a server %s already. See `maictl server list`, or choose another name.", s.Name)
 	}

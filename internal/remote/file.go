@@ -131,6 +131,25 @@ func (m *Machine) ReadFile(name string) ([]byte, error) {
 	return []byte(text), nil
 }
 
+// List names what is in a folder; nothing when it is not there.
+func (m *Machine) List(folder string) (names []string, err error) {
+	files, err := m.files()
+	if err != nil {
+		return nil, err
+	}
+	list, err := files.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list %s on %s: %w", folder, m.addr, err)
+	}
+	for _, file := range list {
+		names = append(names, file.Name())
+	}
+	return names, nil
+}
+
 // Stat describes a file. The error is fs.ErrNotExist when it is not there.
 func (m *Machine) Stat(name string) (fs.FileInfo, error) {
 	files, err := m.files()

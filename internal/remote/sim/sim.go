@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -28,7 +30,7 @@ type Options struct {
 	// Sockets are the unix sockets on it that can be dialled: their paths there, and the addresses here of who answers,
 	// such as "tcp:127.0.0.1:4711" or "unix:/tmp/x".
 	Sockets map[string]string
-	// Authorized is the key that may come in.
+	// Authorized is a key that may come in, beside those that its file .ssh/authorized_keys lists; its home is /.
 	Authorized ssh.PublicKey
 	// NoForwarding refuses reverse listeners, as AllowTcpForwarding no does.
 	NoForwarding bool
@@ -122,10 +124,10 @@ func (m *Machine) serve(conn net.Conn) {
 	stop := context.AfterFunc(m.ctx, func() { _ = conn.Close() }) // ends every read below
 	defer stop()
 	config := &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-		if m.opts.Authorized == nil || string(key.Marshal()) != string(m.opts.Authorized.Marshal()) {
-			return nil, errors.New("not this key")
+		if m.opts.Authorized != nil && string(key.Marshal()) == string(m.opts.Authorized.Marshal()) || m.lists(key) {
+			return &ssh.Permissions{}, nil
 		}
-		return &ssh.Permissions{}, nil
+		return nil, errors.New("not this key")
 	}}
 	m.lock.Lock()
 	config.AddHostKey(m.hostKey)
@@ -141,6 +143,18 @@ func (m *Machine) serve(conn net.Conn) {
 		work.Go(func() { m.channel(channel) })
 	}
 	work.Wait()
+}
+
+// lists reports whether the file of authorized keys has a key.
+func (m *Machine) lists(key ssh.PublicKey) bool {
+	text, err := os.ReadFile(filepath.Join(m.opts.Root, ".ssh", "authorized_keys"))
+	for err == nil {
+		var listed ssh.PublicKey
+		if listed, _, _, text, err = ssh.ParseAuthorizedKey(text); err == nil && string(listed.Marshal()) == string(key.Marshal()) {
+			return true
+		}
+	}
+	return false
 }
 
 // channel is one thing that goes over a connection.
