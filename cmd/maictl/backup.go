@@ -3,22 +3,28 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"mai/internal/backup"
 	"mai/internal/fault"
 	"mai/internal/fleet"
 )
 
-// shownBackup is a backup of a client in JSON.
+// shownBackup is the last verified backup of a client in JSON: the one that was made just now, or else one before it.
 type shownBackup struct {
-	Client     string    `json:"client"`
-	Archive    string    `json:"archive"`
-	Size       int64     `json:"size"`
-	VerifiedAt time.Time `json:"verified_at"`
-	Copy       string    `json:"copy,omitempty"` // on this machine
-	Error      string    `json:"error,omitempty"`
+	Client     string     `json:"client"`
+	Archive    string     `json:"archive"` // "" when it is not the one that was made just now
+	Size       int64      `json:"size"`
+	CreatedAt  *time.Time `json:"created_at"`  // what it holds is of then; null when there is none
+	VerifiedAt *time.Time `json:"verified_at"` // when it was restored, to see that it can be
+	Copy       string     `json:"copy,omitempty"`
+	CopiedAt   *time.Time `json:"copy_created_at,omitempty"` // what the last copy holds is of then
+	Error      string     `json:"error,omitempty"`           // why there is none of just now, or no copy of it
+	Warning    string     `json:"warning,omitempty"`         // that what there is is too old
 }
 
 func (p *program) clientBackup() *cobra.Command {
@@ -39,59 +45,108 @@ func (p *program) clientBackup() *cobra.Command {
 func (p *program) backupCommand() *cobra.Command {
 	var all bool
 	var to string
+	var most time.Duration
 	cmd := &cobra.Command{
-		Use:     "backup --all",
-		Short:   "Have every client's instance make a backup, proven by restoring it, and keep copies; exit 1 when any has none",
-		Example: "  maictl backup --all --to /srv/copies",
+		Use:   "backup --all",
+		Short: "Have every client's instance make a backup, proven by restoring it, and keep copies",
+		Long: `backup --all has every instance make a backup. What counts is the age of each client's last verified one, and of its last copy
+with --to: exit 1 when any is older than --max-age or missing, whether or not an attempt failed just now.`,
+		Example: "  maictl backup --all --to /srv/copies\n  maictl backup --all --to /srv/copies --max-age 24h --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !all {
 				return fault.New(fault.Invalid, "Say --all for every client. For one it is `maictl client backup NAME`, for maictl itself `maictl self backup`.")
 			}
-			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error { return p.backUpAll(ctx, cmd, f, to) })
+			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error { return p.backUpAll(ctx, cmd, f, to, most) })
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every client that has an instance")
 	cmd.Flags().StringVar(&to, "to", "", "folder of this machine that keeps the copies")
+	cmd.Flags().DurationVar(&most, "max-age", fleet.BackupAge, "how old the last verified backup of a client may be")
 	return cmd
 }
 
-// backUpAll goes on after a client whose backup fails, and says so at the end.
-func (p *program) backUpAll(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, to string) error {
+// backUpAll goes on after a client whose backup fails. At the end it judges each by the age of what there is.
+func (p *program) backUpAll(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, to string, most time.Duration) error {
 	clients, err := f.Clients(ctx)
 	if err != nil {
 		return err
 	}
+	clients = slices.DeleteFunc(clients, func(c fleet.Client) bool { return !c.Deployed })
 	var list []shownBackup
-	failed := 0
+	old := 0
 	for _, c := range clients {
-		if !c.Deployed {
-			continue
-		}
 		shown, err := backUp(ctx, f, c, to)
 		if err != nil {
-			failed++
 			shown.Error = fault.Message(err)
 			progress(cmd, c.Name, shown.Error)
 		}
+		if err := shown.look(ctx, f, c, to); err != nil {
+			return err
+		}
+		if shown.Warning = shown.tooOld(time.Now(), most, to != ""); shown.Warning != "" {
+			old++
+			progress(cmd, c.Name, shown.Warning)
+		}
 		list = append(list, shown)
 	}
-	if err := p.sayBackups(cmd, list); err != nil || failed == 0 {
+	if err := p.sayBackups(cmd, list); err != nil || old == 0 {
 		return err
 	}
-	return fault.New(fault.Upstream, "%d of %d clients have no new verified backup, or no copy of it. The reasons are above.", failed, len(list))
+	return fault.New(fault.Upstream, "%d of %d clients have no verified backup of the last %s, or no copy of one. The reasons are above.", old, len(list), most)
 }
 
 func backUp(ctx context.Context, f *fleet.Fleet, c fleet.Client, to string) (shownBackup, error) {
 	r, kept, err := f.BackUp(ctx, c, to)
-	return shownBackup{Client: c.Name, Archive: r.Archive, Size: r.Size, VerifiedAt: r.VerifiedAt, Copy: kept}, err
+	shown := shownBackup{Client: c.Name, Archive: r.Archive, Size: r.Size, Copy: kept}
+	if r.Archive != "" {
+		shown.CreatedAt, shown.VerifiedAt = &r.CreatedAt, &r.VerifiedAt
+	}
+	return shown, err
+}
+
+// look finds out what there is from before, where an attempt came to nothing.
+func (b *shownBackup) look(ctx context.Context, f *fleet.Fleet, c fleet.Client, to string) error {
+	if b.VerifiedAt == nil {
+		live, err := f.Live(ctx, []fleet.Client{c})
+		if err != nil {
+			return err
+		}
+		if s := live[c.ID].Summary; s != nil && s.Backup != nil {
+			b.CreatedAt, b.VerifiedAt = &s.Backup.At, &s.Backup.VerifiedAt
+		}
+	}
+	if to == "" {
+		return nil
+	}
+	last, err := backup.Newest(filepath.Join(to, c.Instance()))
+	if err == nil && last != nil {
+		b.CopiedAt = &last.CreatedAt
+	}
+	return err
+}
+
+// tooOld says what of a client is older than it may be, or missing; "" is nothing.
+func (b *shownBackup) tooOld(now time.Time, most time.Duration, copies bool) string {
+	age := func(of *time.Time) string { return now.Sub(*of).Round(time.Second).String() }
+	switch {
+	case b.CreatedAt == nil:
+		return "no verified backup is known"
+	case now.Sub(*b.CreatedAt) > most:
+		return "the last verified backup is " + age(b.CreatedAt) + " old"
+	case copies && b.CopiedAt == nil:
+		return "there is no copy of a verified backup"
+	case copies && now.Sub(*b.CopiedAt) > most:
+		return "the last copy of a verified backup is " + age(b.CopiedAt) + " old"
+	}
+	return ""
 }
 
 func (p *program) sayBackups(cmd *cobra.Command, list []shownBackup) error {
 	rows := make([][]string, len(list))
 	for i, b := range list {
 		verified := "never"
-		if !b.VerifiedAt.IsZero() {
+		if b.VerifiedAt != nil {
 			verified = b.VerifiedAt.Format(time.DateTime) + " UTC"
 		}
 		rows[i] = []string{b.Client, b.Archive, fmt.Sprint(b.Size), verified, b.Copy}

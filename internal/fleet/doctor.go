@@ -30,8 +30,11 @@ const (
 	leastFreeDisk   = 10 // percent
 	mostAhead       = 30 * time.Second
 	certificateTime = 14 * 24 * time.Hour
-	backupTime      = 26 * time.Hour
 )
+
+// BackupAge is how old the last verified backup of an instance may be before somebody is warned: two of the hourly ones
+// were missed.
+const BackupAge = 3 * time.Hour
 
 // doctor examines one client.
 type doctor struct {
@@ -208,7 +211,7 @@ func (d *doctor) books(ctx context.Context, in instance) {
 	found := ""
 	if err = unless(s.Backup != nil, "There is no verified backup."); s.Backup != nil {
 		found = "the last verified one is of " + s.Backup.At.UTC().Format(time.DateTime) + " UTC"
-		err = unless(time.Since(s.Backup.At) < backupTime, "The last verified one is of %s UTC.", s.Backup.At.UTC().Format(time.DateTime))
+		err = unless(time.Since(s.Backup.At) < BackupAge, "The last verified one is of %s UTC, %s ago.", s.Backup.At.UTC().Format(time.DateTime), time.Since(s.Backup.At).Round(time.Minute))
 	}
 	d.check("Backups", err, found, "Make one and see what it says: `maictl client exec "+d.w.Slug+" -- backup`.")
 	kinds := make([]string, len(s.Alarms))

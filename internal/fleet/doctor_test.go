@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,10 +29,11 @@ func measured(_ context.Context, argv []string, _ io.Reader, stdout, _ io.Writer
 }
 
 func TestDoctor(t *testing.T) {
+	var age atomic.Int64 // of the last verified backup
 	r := newHostRig(t, dockersim.Options{Serve: func(string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == summary.Path {
-				_, _ = io.WriteString(w, `{"version":"v1","last_backup":{"at":"`+time.Now().UTC().Format(time.RFC3339)+`"}}`)
+				_, _ = io.WriteString(w, `{"version":"v1","last_backup":{"at":"`+time.Now().Add(-time.Duration(age.Load())).UTC().Format(time.RFC3339)+`"}}`)
 			}
 		})
 	}})
@@ -55,6 +57,11 @@ func TestDoctor(t *testing.T) {
 	if got := ill(); !slices.Equal(got, []string{"Base URL"}) {
 		t.Errorf("well, and still ill: %v", got)
 	}
+	age.Store(int64(4 * time.Hour))
+	if got := ill(); !slices.Equal(got, []string{"Base URL", "Backups"}) {
+		t.Errorf("an old backup: %v", got)
+	}
+	age.Store(0)
 	if err := os.WriteFile(filepath.Join(r.root, "opt/mai-companyabc/secrets/openrouter-key"), []byte("another"), 0o600); err != nil {
 		t.Fatal(err)
 	}
