@@ -45,7 +45,11 @@ func (f *Fleet) Recover(ctx context.Context, in Recovery, tell func(subject, wha
 	for _, l := range leads {
 		found, err := f.follow(ctx, l, in)
 		for _, c := range found {
-			tell(c.Instance(), "taken in with its server "+l.Name)
+			s, err := f.ServerOf(ctx, c)
+			if err != nil {
+				return taken, err
+			}
+			tell(c.Instance(), "taken in with its server "+s.Name)
 		}
 		taken = append(taken, found...)
 		if err != nil {
