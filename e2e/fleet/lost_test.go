@@ -131,6 +131,7 @@ func TestRecoverFromSomebodyElse(t *testing.T) {
 	}
 	p.lose()
 	for _, step := range [][]string{
+		{"sh", "-c", "cloud-init status --wait && systemctl is-system-running --wait"},
 		{"sh", "-c", "printf %s \"$1\" > /etc/ssh/ssh_host_ed25519_key", "sh", other.private},
 		{"sh", "-c", "printf '%s\n' \"$1\" > /etc/ssh/ssh_host_ed25519_key.pub", "sh", other.public},
 		{"systemctl", "restart", "ssh"},
