@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // planting is one request that carries secrets in, and the status it must get.
@@ -69,5 +70,41 @@ func (w *world) plant(ctx context.Context, r *row) ([]canary, error) {
 			r.found.add(inLoad, "%s %s: status %d, not %d: %v", in.method, in.path, status, in.status, err)
 		}
 	}
-	return planted, nil
+	told, err := w.plantUsage(ctx, secret)
+	return append(planted, told...), err
+}
+
+// plantUsage sends secrets in by what people set up for their own programs, and returns them with those that the server made
+// for it. Alerts are tried: an error is where an address slips into a log.
+func (w *world) plantUsage(ctx context.Context, secret func(string) string) ([]canary, error) {
+	address, mailPassword, keyName := secret("http://127.0.0.1:1/%x%x%x%x"), secret("mail %x%x%x%x"), secret("Key %x%x%x%x")
+	var key made
+	var webhook struct{ Secret string }
+	for _, in := range []struct {
+		method, path string
+		body, out    any
+	}{
+		{http.MethodPost, "/api/v1/api-keys", map[string]string{"name": keyName}, &key},
+		{http.MethodPut, "/api/v1/notices/webhook", map[string]string{"url": address}, &webhook},
+		{http.MethodPut, "/api/v1/notices/email", map[string]any{"host": "127.0.0.1", "port": 1, "tls": "starttls", "username": "mai", "password": mailPassword,
+			"from": "mai@example.com", "to": []string{"ada@example.com"}}, nil},
+		{http.MethodPut, "/api/v1/budgets", map[string]any{"scope": "company", "period": "day", "hard": false, "limit": "0.000001", "alerts": []int{1}}, nil},
+		{http.MethodPost, "/api/v1/notices/webhook/test", nil, nil},
+		{http.MethodPost, "/api/v1/notices/email/test", nil, nil},
+		{http.MethodGet, "/api/v1/notices", nil, nil},
+	} {
+		err := w.client.call(ctx, in.method, in.path, in.body, in.out)
+		if err != nil && (!strings.HasSuffix(in.path, "/test") || statusOf(err) != http.StatusConflict) {
+			return nil, err
+		}
+	}
+	own := &client{base: w.client.base, http: w.client.http, apiKey: key.APIKey}
+	_, err := own.complete(ctx, completion{Model: trialModel, Messages: []message{{"user", directive{Tokens: 2}.prompt("Named.")}}})
+	planted := []canary{newCanary("secret of webhooks", webhook.Secret, false), newCanary("API key with a name", key.APIKey, false),
+		newCanary("name of an API key", keyName, false), newCanary("address of webhooks", address, false), newCanary("password of the mail server", mailPassword, true)}
+	for i := range planted[:4] {
+		planted[i].told = true
+	}
+	planted[2].kept, planted[3].kept = true, true
+	return planted, err
 }

@@ -162,7 +162,8 @@ func (n *Notices) try(ctx context.Context, d due) error {
 	}
 	state, problem, sent := "sent", "", new(n.Now().UnixMicro())
 	if err != nil {
-		n.Log.Warn("an alert was not delivered", "alert", d.alert.ID, "channel", d.channel, "tries", d.tries+1, "err", err)
+		// Why is for admins alone: it may hold an address that is a secret, or the names of people.
+		n.Log.Warn("an alert was not delivered; admins are told why", "alert", d.alert.ID, "channel", d.channel, "tries", d.tries+1)
 		state, problem, sent = "waiting", explain(err), nil
 		if n.Now().Sub(d.alert.At) > giveUpAfter {
 			state = "given_up"
@@ -198,11 +199,11 @@ func (n *Notices) send(ctx context.Context, channel Channel, m Message) error {
 	return n.post.send(ctx, s.URL, secret, m, n.Now())
 }
 
-// Test sends a message by a channel at once, and returns why it could not be sent.
+// Test sends a message by a channel at once, and returns why it could not be sent, as a conflict: that is not logged.
 func (n *Notices) Test(ctx context.Context, channel Channel, m Message) error {
 	err := n.send(ctx, channel, m)
 	if err != nil && fault.KindOf(err) == fault.Internal {
-		return fault.Wrap(fault.Unavailable, err, "It could not be sent: %s", err.Error())
+		return fault.New(fault.Conflict, "It could not be sent: %s", err.Error())
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"mai/internal/account"
 	"mai/internal/money"
 	"mai/internal/openrouter/sim"
+	"mai/internal/server"
 	"mai/internal/summary"
 )
 
@@ -163,15 +165,51 @@ func TestNothingOfThePeopleLeaves(t *testing.T) {
 		"messages": []any{map[string]any{"role": "user", "name": planted, "content": planted}}})
 	key.complete(model, `{"fault": "drop_mid", "tokens": 9}`) // errors are where texts slip into logs
 	r.nobody().call("POST", "/api/v1/auths/signin", map[string]any{"email": planted + "@example.com", "password": planted + " wrong"})
-	r.booked(4)
+	secret := r.plantAlerts(admin, user, team["id"], planted)
+	r.booked(5)
 
 	s, text := r.summary()
 	if s.Users != 2 || s.Teams != 2 || s.Spend.Requests == 0 {
 		t.Fatalf("nothing was planted: %s", text)
 	}
-	for where, all := range map[string]string{"the summary": text, "the log": r.log.String()} {
+	scraped := httptest.NewRecorder()
+	server.Metrics(r.server.Backups, r.server.Log).ServeHTTP(scraped, httptest.NewRequest("GET", "/metrics", nil))
+	if !strings.Contains(scraped.Body.String(), "mai_backups") {
+		t.Fatalf("the metrics are %s", scraped.Body)
+	}
+	for where, all := range map[string]string{"the summary": text, "the log": r.log.String(), "the metrics": scraped.Body.String()} {
+		if strings.Contains(all, secret) {
+			t.Errorf("%s tells the secret of webhooks", where)
+		}
 		if i := strings.Index(strings.ToLower(all), planted); i >= 0 {
 			t.Errorf("%s tells what people wrote: …%s…", where, all[max(0, i-300):min(len(all), i+100)])
 		}
 	}
+}
+
+// plantAlerts plants a word in a named API key, in how alerts are sent, and in their failing, and returns the secret that
+// webhooks are signed with.
+func (r *rig) plantAlerts(admin, user *client, team any, planted string) (secret string) {
+	r.t.Helper()
+	made := user.must(http.StatusOK, "POST", "/api/v1/api-keys", map[string]any{"name": planted + " key"})
+	admin.must(http.StatusNoContent, "PUT", "/api/v1/notices/email", map[string]any{"host": planted + ".invalid", "port": 1, "tls": "starttls",
+		"username": planted, "password": planted + " of mail", "from": planted + "@example.com", "to": []string{planted + "@example.com"}})
+	secret, _ = admin.must(http.StatusOK, "PUT", "/api/v1/notices/webhook", map[string]any{"url": "http://127.0.0.1:1/" + planted})["secret"].(string)
+	admin.must(http.StatusConflict, "POST", "/api/v1/notices/email/test", nil)
+	admin.must(http.StatusConflict, "POST", "/api/v1/notices/webhook/test", nil)
+	for scope, subject := range map[string]any{"company": "", "user": user.id, "team": team, "key": made["id"]} {
+		admin.must(http.StatusOK, "PUT", "/api/v1/budgets", map[string]any{"scope": scope, "subject": subject, "period": "day", "hard": false, "limit": "0.000001", "alerts": []int{1}})
+	}
+	key, _ := made["api_key"].(string)
+	if got := (&client{rig: r, token: key}).complete(model, `{"tokens": 2}`); got.status != http.StatusOK {
+		r.t.Fatal(got.text)
+	}
+	if err := r.notices.Deliver(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+	alerts := admin.must(http.StatusOK, "GET", "/api/v1/notices", nil)["alerts"].([]any)
+	if len(alerts) != 4 || !strings.Contains(fmt.Sprint(alerts), planted) || !strings.Contains(fmt.Sprint(alerts), "refused") {
+		r.t.Errorf("the alerts are %v", alerts)
+	}
+	return secret
 }
