@@ -25,6 +25,14 @@ func newClient(base string, transport http.RoundTripper) *client {
 	return &client{base: base, http: &http.Client{Transport: transport}}
 }
 
+// with is a client of the same server that is signed in as another one.
+func (c *client) with(other *client) *client {
+	if other == nil {
+		return c
+	}
+	return &client{base: c.base, http: c.http, token: other.token, apiKey: other.apiKey}
+}
+
 // newTransport keeps enough connections for all workers, and only for one server.
 func newTransport() *http.Transport {
 	return &http.Transport{MaxIdleConnsPerHost: 256, IdleConnTimeout: 5 * time.Second}

@@ -47,6 +47,16 @@ func moneyGuards() []guard {
 			prove: meeting("no_usage"), column: inVerify,
 		},
 		{
+			name: "page", protects: "what the page and its files show moves with the entries",
+			file: "internal/ledger/rollup.go", find: "next, err := before.Add(more)", replace: "next, err := before.Add(Sums{})",
+			prove: meeting("no_usage"), column: inUsage,
+		},
+		{
+			name: "own-usage", protects: "who is no admin is told their own usage only",
+			file: "internal/server/usage_filter.go", find: "f.Users = []string{c.ID}", replace: "_ = c.ID",
+			prove: meeting("no_usage"), column: inUsage,
+		},
+		{
 			name: "first-admin", protects: "the first registration is decided in the transaction that stores it",
 			file: "internal/account/signin.go", find: "users, err := a.admit(tx, in.SetupToken)", replace: "users, err := 0, error(nil)",
 			prove: scenario{"signup", (*proof).firstSignUp}, column: inLoad,
@@ -64,7 +74,7 @@ func crashingAt(point string) scenario {
 // meeting is a load of nothing but some faults of the simulator.
 func meeting(faults ...string) scenario {
 	return scenario{"faults", func(p *proof, ctx context.Context, res *results) error {
-		w, err := p.open(ctx, "faults")
+		w, err := p.openCompany(ctx, "faults")
 		if err != nil {
 			return err
 		}

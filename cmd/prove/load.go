@@ -248,7 +248,7 @@ func (w *worker) stopChat(ctx context.Context, tenths int) error {
 func (w *worker) chat(ctx context.Context, more func(progress, *reply) bool) error {
 	d := directive{Tokens: 10 + w.rng.IntN(40), DelayMS: 4 + w.rng.IntN(10)}
 	request := w.request(d)
-	r := &reply{chatID: w.newUUID(), userID: w.newUUID(), id: w.newUUID(), directive: d, mayFail: w.excused != nil}
+	r := &reply{of: w.client, chatID: w.newUUID(), userID: w.newUUID(), id: w.newUUID(), directive: d, mayFail: w.excused != nil}
 	var started struct {
 		RunID string `json:"run_id"`
 	}
@@ -309,7 +309,11 @@ func (w *world) hire(ctx context.Context, n, count int, faults []string) *crew {
 // worker makes the i-th worker on the server that runs now. Its choices follow from the seed and how often the server
 // was started before.
 func (w *world) worker(i int) *worker {
-	return &worker{client: w.client, server: w.server, witness: w.witness, rng: w.rand(uint64(w.starts), uint64(i))}
+	client := w.client
+	if len(w.members) > 0 {
+		client = w.as(w.members[i%len(w.members)])
+	}
+	return &worker{client: client, server: w.server, witness: w.witness, rng: w.rand(uint64(w.starts), uint64(i))}
 }
 
 // do does one job and keeps its error, unless it is only that the server was killed on purpose.

@@ -1,7 +1,8 @@
 // Command prove shows that the books are right whatever happens: it puts `mai serve` under load, kills it at random
 // moments and at every named crash point, and compares its ledger entry by entry with the bill of the OpenRouter
 // simulator, which runs as a process of its own and shares no code with it. It cuts the power at random moments, by
-// replaying what the server had synced by then. It also proves the budget, the first
+// replaying what the server had synced by then. After each of these it holds everything that shows usage to the same
+// entries: the page's reports, cards and lists, budgets, and the files in both formats. It also proves the budget, the first
 // registration, that secrets leak nowhere, and prints what a start and an idle server take. With --guards it proves
 // itself: it takes out one guard of the program after another, and demands that a row goes red.
 //

@@ -35,6 +35,9 @@ type intentLine struct {
 	Charge       *string   `json:"charge"`
 	AtMostCost   string    `json:"at_most_cost"`
 	Kind         string    `json:"kind"`
+	UserID       string    `json:"user_id"`
+	TeamID       string    `json:"team_id"`
+	APIKeyID     string    `json:"api_key_id"`
 	Model        string    `json:"model"`
 	SentAt       time.Time `json:"sent_at"`
 }
@@ -45,6 +48,9 @@ type entryLine struct {
 	Kind         string `json:"kind"`
 	IntentID     string `json:"intent_id"`
 	GenerationID string `json:"generation_id"`
+	UserID       string `json:"user_id"`
+	TeamID       string `json:"team_id"`
+	Model        string `json:"model"`
 	Cost         string `json:"cost"`
 	Charge       string `json:"charge"`
 	Period       string `json:"period"`
@@ -76,12 +82,13 @@ const (
 	inHeld                // something is still open or held
 	inVerify              // `mai ledger verify` found a difference, or the program failed
 	inLoad                // a request was answered as it must not be
+	inUsage               // the roll-ups, the page or its files show something else than the entries
 	areas
 )
 
 // String is the title of the column.
 func (a area) String() string {
-	return [areas]string{"bill = entries", "unknown as predicted", "held = 0", "verify", "answers"}[a]
+	return [areas]string{"bill = entries", "unknown as predicted", "held = 0", "verify", "answers", "entries = page = files"}[a]
 }
 
 // problem is one thing that is wrong, with the ids to find it.

@@ -64,7 +64,7 @@ func printTable(out io.Writer, rows []*row) {
 	write := func(cells ...string) {
 		_, _ = fmt.Fprintln(table, strings.Join(cells, "\t")) // a closed terminal is no reason to stop
 	}
-	write("scenario", "kills", "requests", "settled", "free", "unknown", "bill = entries", "unknown as predicted", "held = 0", "verify", "answers", "")
+	write("scenario", "kills", "requests", "settled", "free", "unknown", "bill = entries", "unknown as predicted", "held = 0", "verify", "answers", "entries = page = files", "")
 	for _, r := range rows {
 		verdict := "PASS"
 		switch {
@@ -84,7 +84,7 @@ func printTable(out io.Writer, rows []*row) {
 			unknown += fmt.Sprintf(" (%d billed)", r.lost)
 		}
 		write(r.scenario, strconv.Itoa(r.kills), strconv.Itoa(r.requests), count("settled"), count("free"), unknown,
-			r.cell(inBooks), r.cell(inUnknown), r.cell(inHeld), r.cell(inVerify), r.cell(inLoad), strings.TrimSpace(verdict+" "+r.note))
+			r.cell(inBooks), r.cell(inUnknown), r.cell(inHeld), r.cell(inVerify), r.cell(inLoad), r.cell(inUsage), strings.TrimSpace(verdict+" "+r.note))
 	}
 	_ = table.Flush() // as above
 }

@@ -57,6 +57,9 @@ func (p *proof) budgets(ctx context.Context, res *results) error {
 	return p.oneByOne(ctx, res, cost, charge)
 }
 
+// microUSD is the finest that a budget may be.
+const microUSD = money.USD / 1_000_000
+
 // openWithBudget is open with a budget of n estimates, rounded up to what a budget may have as decimals: a request is worth
 // far more than that.
 func (p *proof) openWithBudget(ctx context.Context, name string, charge money.Amount, n int64) (*world, money.Amount, error) {
@@ -64,8 +67,7 @@ func (p *proof) openWithBudget(ctx context.Context, name string, charge money.Am
 	if err != nil {
 		return nil, 0, err
 	}
-	const unit = fitting * money.USD / 1_000_000 // so that a tenth of it is fit for a budget too
-	limit = (limit + unit - 1) / unit * unit
+	limit = (limit + microUSD - 1) / microUSD * microUSD
 	w, err := p.open(ctx, name)
 	if err != nil {
 		return nil, 0, err
@@ -90,47 +92,64 @@ func (p *proof) allAtOnce(ctx context.Context, res *results, cost, charge money.
 		return err
 	}
 	defer w.close()
-	return w.spendAtOnce(ctx, res, cost, fitting)
+	r := res.add(w.name)
+	w.spendAtOnce(ctx, r, cost, []member{{token: w.client.token, apiKey: w.client.apiKey}}, fitting)
+	w.audit(ctx, r)
+	r.requests, r.note = atOnce, fmt.Sprintf("%d fit", fitting)
+	return nil
 }
 
-// fourAtOnce is allAtOnce under a budget of the company and, each smaller than the one before, of the team, the user and the
-// API key.
+// fourAtOnce: under budgets of an API key, and of the user, the team and the company that it belongs to, each with more room,
+// requests of ever more people come at once, so that each of the budgets is the one that refuses, and lets in what it can.
 func (p *proof) fourAtOnce(ctx context.Context, res *results, cost, charge money.Amount) error {
-	w, limit, err := p.openWithBudget(ctx, "budget: of four, at once", charge, fitting)
+	w, err := p.openCompany(ctx, "budget: of four, at once")
 	if err != nil {
 		return err
 	}
 	defer w.close()
-	var users, keys struct {
-		Items []struct {
-			ID string `json:"id"`
-		} `json:"items"`
-	}
-	if err := errors.Join(w.client.call(ctx, http.MethodGet, "/api/v1/users", nil, &users), w.client.call(ctx, http.MethodGet, "/api/v1/api-keys", nil, &keys)); err != nil {
+	bea, editor, cyd := w.members[1], w.members[2], w.members[3]
+	dan, err := w.employ(ctx, "Dan", bea.teamID)
+	if err != nil {
 		return err
 	}
-	for _, b := range []map[string]any{
-		{"scope": "team", "subject": "everyone", "period": "week", "hard": true, "limit": (limit / fitting * (fitting - 1)).String()},
-		{"scope": "user", "subject": users.Items[0].ID, "period": "day", "hard": true, "limit": (limit / fitting * (fitting - 2)).String()},
-		{"scope": "key", "subject": keys.Items[0].ID, "period": "month", "hard": true, "limit": (limit / fitting * (fitting - 3)).String()},
-	} {
+	r := res.add(w.name)
+	fit := int64(0)
+	for _, step := range []struct {
+		scope, subject, period string
+		fits                   int64
+	}{{"key", editor.keyID, "month", 2}, {"user", bea.userID, "day", 4}, {"team", bea.teamID, "week", 7}, {"company", "", "month", fitting}} {
+		limit, err := charge.Times(2*step.fits + 1)
+		if err != nil {
+			return err
+		}
+		limit = limit / 2 / microUSD * microUSD // half a request more than fits
+		b := map[string]any{"scope": step.scope, "subject": step.subject, "period": step.period, "hard": true, "limit": limit.String()}
 		if err := w.client.call(ctx, http.MethodPut, "/api/v1/budgets", b, nil); err != nil {
 			return err
 		}
 	}
-	return w.spendAtOnce(ctx, res, cost, fitting-3)
+	for _, step := range []struct {
+		by    []member
+		until int64
+	}{{[]member{editor}, 2}, {[]member{editor, bea}, 4}, {[]member{dan, bea, editor}, 7}, {[]member{cyd, dan, bea, editor}, fitting}} {
+		w.spendAtOnce(ctx, r, cost, step.by, int(step.until-fit))
+		fit = step.until
+	}
+	w.audit(ctx, r)
+	r.requests, r.note = 4*atOnce, fmt.Sprintf("%d fit", fit)
+	return nil
 }
 
-// spendAtOnce sends many requests at once, of which so many fit.
-func (w *world) spendAtOnce(ctx context.Context, res *results, cost money.Amount, fitting int) error {
-	r := res.add(w.name)
+// spendAtOnce sends many requests at once, by some people in turn, of which so many fit.
+func (w *world) spendAtOnce(ctx context.Context, r *row, cost money.Amount, by []member, fitting int) {
 	outcomes := make([]error, atOnce)
 	var start, sent sync.WaitGroup
 	start.Add(1)
 	for i := range outcomes {
 		sent.Go(func() {
+			who := w.as(by[i%len(by)])
 			start.Wait()
-			_, outcomes[i] = w.client.complete(ctx, budgetRequest(cost))
+			_, outcomes[i] = who.complete(ctx, budgetRequest(cost))
 		})
 	}
 	start.Done()
@@ -149,9 +168,6 @@ func (w *world) spendAtOnce(ctx context.Context, res *results, cost money.Amount
 	if fit != fitting || refused != atOnce-fitting {
 		r.found.add(inLoad, "%d fit and %d are refused, it should be %d and %d", fit, refused, fitting, atOnce-fitting)
 	}
-	w.audit(ctx, r)
-	r.requests, r.note = atOnce, fmt.Sprintf("%d fit, %d refused", fit, refused)
-	return nil
 }
 
 // overBudget reports whether a refusal says clearly that the budget is the reason.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -13,9 +14,10 @@ import (
 	"time"
 )
 
-// randomKills: the server is killed again and again, under load, while it starts, and while it recovers.
+// randomKills: the server is killed again and again, under load, while files of usage are read and backups made, while it
+// starts, and while it recovers.
 func (p *proof) randomKills(ctx context.Context, res *results) error {
-	w, err := p.open(ctx, "random kill -9")
+	w, err := p.openCompany(ctx, "random kill -9")
 	if err != nil {
 		return err
 	}
@@ -47,18 +49,77 @@ func (p *proof) randomKills(ctx context.Context, res *results) error {
 			w.mustVerify(ctx, r)
 		}
 	}
+	if _, err := run(ctx, p.maiBinary, "backup", "--data", w.data()); err != nil {
+		r.found.add(inVerify, "%v", err)
+	}
 	w.audit(ctx, r)
-	return ctx.Err()
+	return errors.Join(w.restoreAll(ctx, r), ctx.Err())
 }
 
-// loadAndKill puts the running server under load and kills it at a random moment.
+// restoreAll restores every backup that was kept. It must be a part of the chain from its beginning.
+func (w *world) restoreAll(ctx context.Context, r *row) error {
+	_, whole, err := w.export(ctx, w.data())
+	if err != nil {
+		return err
+	}
+	archives, err := filepath.Glob(filepath.Join(w.data(), "backups", "*.tar.zst"))
+	if err != nil {
+		return err
+	}
+	for i, archive := range archives {
+		to := filepath.Join(w.dir, fmt.Sprint("restored ", i))
+		if _, err := run(ctx, w.maiBinary, "restore", archive, "--to", to, "--yes"); err != nil {
+			r.found.add(inVerify, "%v", err)
+			continue
+		}
+		_, entries, err := w.export(ctx, to)
+		if err != nil {
+			return err
+		}
+		if len(entries) > len(whole) || !slices.Equal(entries, whole[:len(entries)]) {
+			r.found.add(inBooks, "the backup %s is no part of the chain", filepath.Base(archive))
+		}
+	}
+	if len(archives) < 2 {
+		r.found.add(inVerify, "%d backups were made", len(archives))
+	}
+	r.note = fmt.Sprintf("%d backups restored", len(archives))
+	return nil
+}
+
+// loadAndKill puts the running server under load, of which are a backup now and then and files of usage, and kills it at
+// a random moment.
 func (w *world) loadAndKill(ctx context.Context, rng *rand.Rand) error {
 	c := w.hire(ctx, crewSize, 0, faults()[1:])
+	clerk := w.worker(0)
+	c.working.Go(func() {
+		for !c.halt.Load() && ctx.Err() == nil {
+			clerk.do(ctx, clerk.readFile)
+		}
+	})
+	if rng.IntN(3) == 0 {
+		clerk.do(ctx, func(ctx context.Context) error {
+			err := clerk.call(ctx, http.MethodPost, "/api/v1/backups", nil, nil)
+			if statusOf(err) == http.StatusConflict {
+				return nil // one is being made by the schedule
+			}
+			return err
+		})
+	}
 	err := pause(ctx, time.Duration(50+rng.IntN(851))*time.Millisecond)
 	w.kill()
 	c.halt.Store(true)
 	c.working.Wait()
 	return err
+}
+
+// readFile reads all calls as a file.
+func (w *worker) readFile(ctx context.Context) error {
+	resp, err := w.client.do(ctx, http.MethodGet, "/api/v1/usage/export?format="+[]string{"csv", "xlsx"}[w.rng.IntN(2)], w.token, nil)
+	if err != nil {
+		return err
+	}
+	return drain(resp)
 }
 
 func (w *world) mustVerify(ctx context.Context, r *row) {
@@ -132,7 +193,7 @@ func (p *proof) crashAt(ctx context.Context, point string, res *results) error {
 	if strings.HasPrefix(point, "verify.") || strings.HasPrefix(point, "sample.") {
 		env, wrong = []string{hurried}, slices.Repeat([]string{wrongCost}, 20) // half of the faults
 	}
-	w, err := p.open(ctx, "crash at "+point, env...)
+	w, err := p.openCompany(ctx, "crash at "+point, env...)
 	if err != nil {
 		return err
 	}

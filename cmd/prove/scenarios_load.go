@@ -11,7 +11,7 @@ const crewSize = 16
 // mixedLoad: nothing is killed; every entry equals the simulator's bill, and the only unknowns are the calls that the
 // simulator itself broke off before it named them.
 func (p *proof) mixedLoad(ctx context.Context, res *results) error {
-	w, err := p.open(ctx, "mixed load")
+	w, err := p.openCompany(ctx, "mixed load")
 	if err != nil {
 		return err
 	}
@@ -24,7 +24,7 @@ func (p *proof) mixedLoad(ctx context.Context, res *results) error {
 
 // hangUps: callers leave after every tenth of an answer, readers of a chat leave or press Stop.
 func (p *proof) hangUps(ctx context.Context, res *results) error {
-	w, err := p.open(ctx, "hang-ups")
+	w, err := p.openCompany(ctx, "hang-ups")
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (p *proof) upstreamStatus(ctx context.Context, res *results) error {
 	var followed atomic.Int64
 	trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed.Add(1) }))
 	defer trap.Close()
-	w, err := p.open(ctx, "OpenRouter refuses", hurried)
+	w, err := p.openCompany(ctx, "OpenRouter refuses", hurried)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func statusFaults(trap string) []fault {
 
 // upstreamWire: answers that break on the wire in every way.
 func (p *proof) upstreamWire(ctx context.Context, res *results) error {
-	w, err := p.open(ctx, "answers break", hurried)
+	w, err := p.openCompany(ctx, "answers break", hurried)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (p *proof) wireFaults() []fault {
 
 // upstreamLookups: what /generation answers before it tells the truth.
 func (p *proof) upstreamLookups(ctx context.Context, res *results) error {
-	w, err := p.open(ctx, "look-ups fail", hurried)
+	w, err := p.openCompany(ctx, "look-ups fail", hurried)
 	if err != nil {
 		return err
 	}

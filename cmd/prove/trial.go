@@ -176,7 +176,7 @@ func understandable(said string, refused *refusal) error {
 // chat sends the trial's message and reads its answer to the end.
 func (t *trial) chat(ctx context.Context, w *worker) (text, said string, err error) {
 	request := t.request()
-	t.reply = &reply{chatID: w.newUUID(), userID: w.newUUID(), id: w.newUUID(), directive: t.ask}
+	t.reply = &reply{of: w.client, chatID: w.newUUID(), userID: w.newUUID(), id: w.newUUID(), directive: t.ask}
 	var started struct {
 		RunID string `json:"run_id"`
 	}
@@ -250,7 +250,7 @@ func (w *world) conclude(ctx context.Context, r *row, all []*trial) {
 // checkChat holds the charge that a person sees on the message to the prediction.
 func (w *world) checkChat(ctx context.Context, r *row, t *trial) {
 	var c conversation
-	if err := w.client.call(ctx, http.MethodGet, "/api/v1/chats/"+t.reply.chatID, nil, &c); err != nil {
+	if err := w.client.with(t.reply.of).call(ctx, http.MethodGet, "/api/v1/chats/"+t.reply.chatID, nil, &c); err != nil {
 		r.found.add(inLoad, "%s: %v", t.name, err)
 		return
 	}

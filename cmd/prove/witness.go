@@ -53,6 +53,7 @@ func (w *witness) before(at time.Time) *witness {
 
 // reply is an answer in a chat that the server promised to write.
 type reply struct {
+	of                        *client // who asked; nil is whoever looks for it
 	chatID, userID, id, runID string
 	directive                 directive
 	mayFail                   bool // its worker has an excuse
@@ -117,7 +118,7 @@ func (w *witness) hold(ctx context.Context, c *client, killed bool, f *findings)
 	}
 	for _, r := range w.replies {
 		var chat conversation
-		if err := c.call(ctx, http.MethodGet, "/api/v1/chats/"+r.chatID+"?limit=10000", nil, &chat); err != nil {
+		if err := c.with(r.of).call(ctx, http.MethodGet, "/api/v1/chats/"+r.chatID+"?limit=10000", nil, &chat); err != nil {
 			f.add(inLoad, "%v", err)
 			continue
 		}

@@ -36,6 +36,8 @@ type world struct {
 
 	server    *process
 	client    *client
+	members   []member          // of a company, the admin first; workers are these in turn
+	alerts    *receiver         // of a company
 	excused   func(error) bool  // what workers need not complain about; nil: nothing
 	transport http.RoundTripper // what clients send through; nil: a new one for every server
 	starts    int
@@ -68,6 +70,9 @@ func (w *world) close() {
 		w.server.kill()
 	}
 	w.sim.kill()
+	if w.alerts != nil {
+		w.alerts.front.Close()
+	}
 }
 
 // rand is a generator that follows from the seed, the scenario and two numbers.
@@ -214,6 +219,10 @@ func (w *world) audit(ctx context.Context, r *row) {
 	}
 	shown, errShown := w.client.ledger(ctx)
 	w.peak, _ = memoryOf(w.server.cmd.Process.Pid, "VmHWM") // elsewhere than on Linux nobody knows
+	held, err := w.holdUsage(ctx, &r.found)
+	if err != nil {
+		r.found.add(inUsage, "%v", err)
+	}
 	if err := w.stop(); err != nil {
 		r.found.add(inVerify, "%v", err)
 	}
@@ -232,6 +241,9 @@ func (w *world) audit(ctx context.Context, r *row) {
 	if err := errors.Join(errShown, errBill, errExport); err != nil {
 		r.found.add(inBooks, "%v", err)
 		return
+	}
+	if !slices.Equal(held, b.entries) {
+		r.found.add(inUsage, "%d entries were held against the page, there are %d", len(held), len(b.entries))
 	}
 	r.found = append(r.found, compare(b)...)
 	r.kills, r.requests, r.audited = w.kills, int(w.witness.requests.Load()), true

@@ -20,6 +20,8 @@ type IntentLine struct {
 	AtMostCharge money.Amount  `json:"at_most_charge"`
 	Kind         string        `json:"kind"`
 	UserID       string        `json:"user_id"`
+	TeamID       string        `json:"team_id"`    // the user's team when the call was made
+	APIKeyID     string        `json:"api_key_id"` // "" when it was not made with an API key
 	Model        string        `json:"model"`
 	SentAt       time.Time     `json:"sent_at"`
 	Reason       string        `json:"reason,omitempty"`
@@ -35,7 +37,7 @@ func ExportIntents(ctx context.Context, db *sqldb.DB, fn func(IntentLine) error)
 			}
 			line := IntentLine{
 				IntentID: in.ID, State: in.State, Cost: in.Cost(), Charge: in.Charge(), AtMostCost: in.AtMostCost,
-				AtMostCharge: in.AtMostCharge, Kind: in.Kind, UserID: in.UserID, Model: in.Model, SentAt: in.SentAt, Reason: in.Reason,
+				AtMostCharge: in.AtMostCharge, Kind: in.Kind, UserID: in.UserID, TeamID: in.TeamID, APIKeyID: in.APIKeyID, Model: in.Model, SentAt: in.SentAt, Reason: in.Reason,
 			}
 			if in.GenerationID != "" {
 				line.GenerationID = &in.GenerationID
