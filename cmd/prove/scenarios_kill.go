@@ -14,10 +14,13 @@ import (
 	"time"
 )
 
-// randomKills: the server is killed again and again, under load, while files of usage are read and backups made, while it
-// starts, and while it recovers.
+// brisk has the server verify a call after three seconds; it is silent for nine before it is given up.
+const brisk = "MAI_LIMITS_OVER=20"
+
+// randomKills: the server is killed again and again, under load, while calls are verified and corrected, files of usage are
+// read and backups made, while it starts, and while it recovers.
 func (p *proof) randomKills(ctx context.Context, res *results) error {
-	w, err := p.openCompany(ctx, "random kill -9")
+	w, err := p.openCompany(ctx, "random kill -9", brisk)
 	if err != nil {
 		return err
 	}
@@ -83,14 +86,20 @@ func (w *world) restoreAll(ctx context.Context, r *row) error {
 	if len(archives) < 2 {
 		r.found.add(inVerify, "%d backups were made", len(archives))
 	}
-	r.note = fmt.Sprintf("%d backups restored", len(archives))
+	corrected := 0
+	for _, e := range whole {
+		if e.Kind == adjust {
+			corrected++
+		}
+	}
+	r.note = fmt.Sprintf("%d calls corrected, %d backups restored", corrected, len(archives))
 	return nil
 }
 
 // loadAndKill puts the running server under load, of which are a backup now and then and files of usage, and kills it at
 // a random moment.
 func (w *world) loadAndKill(ctx context.Context, rng *rand.Rand) error {
-	c := w.hire(ctx, crewSize, 0, faults()[1:])
+	c := w.hire(ctx, crewSize, 0, append(faults()[1:], wrongCost, wrongCost))
 	clerk := w.worker(0)
 	c.working.Go(func() {
 		for !c.halt.Load() && ctx.Err() == nil {

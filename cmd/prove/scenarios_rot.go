@@ -43,6 +43,7 @@ func (p *proof) bitRot(ctx context.Context, res *results) error {
 	}{
 		{"flipped bytes: database", without, "mai.db", p.count(6, 40), flip},
 		{"flipped bytes: log", withLog, "mai.db-wal", p.count(4, 20), flip},
+		{"flipped bytes: begin of the log", withLog, "mai.db-wal", p.count(1, 3), flipEarly},
 		{"cut off: database", without, "mai.db", p.count(2, 10), cutOff},
 		{"cut off: log", withLog, "mai.db-wal", p.count(2, 10), cutOff},
 	} {
@@ -69,6 +70,18 @@ func flip(rng *rand.Rand, path string) (what string, err error) {
 	}
 	content[at] ^= 1 << bit
 	return fmt.Sprintf("bit %d of byte %d", bit, at), os.WriteFile(path, content, 0o600)
+}
+
+// flipEarly changes one bit of the first frames of a log, behind which everything else stands.
+func flipEarly(rng *rand.Rand, path string) (what string, err error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	const header, frames = 32, 3 * (24 + 4096)
+	at := header + rng.IntN(min(frames, len(content)-header))
+	content[at] ^= 1
+	return fmt.Sprintf("bit 0 of byte %d", at), os.WriteFile(path, content, 0o600)
 }
 
 // cutOff shortens a file.

@@ -185,7 +185,7 @@ func (w *world) settle(ctx context.Context) error {
 		if err != nil {
 			return false, err
 		}
-		if !slices.Contains(w.env, hurried) {
+		if !slices.ContainsFunc(w.env, func(set string) bool { return strings.HasPrefix(set, "MAI_LIMITS_OVER=") }) {
 			delete(counts, unverified) // that takes a minute, and changes nothing
 		}
 		if fmt.Sprint(counts) != fmt.Sprint(last) {
