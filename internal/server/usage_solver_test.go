@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -46,6 +47,10 @@ func TestMarkupCannotBeSolved(t *testing.T) {
 	for _, refusal := range []string{"credits", "key_limit_402", "in_flight", "key_limit:daily", "workspace_budget", "provider_429", "context_length"} {
 		named.complete(model, `{"error":"`+refusal+`"}`)
 		s.text(member.finish(member.send(`Hello. [[sim: {"error":"` + refusal + `"}]]`).run))
+	}
+	admin.must(200, "PUT", "/api/v1/budgets", map[string]any{"scope": "user", "subject": member.id, "period": "week", "hard": true, "limit": "0.002003"})
+	if got := named.complete(model, `{"tokens":1}`); got.status != http.StatusPaymentRequired {
+		t.Errorf("over a budget: %d %s", got.status, got.text)
 	}
 	if err := r.notices.Deliver(t.Context()); err != nil || alerted() < 4 {
 		t.Errorf("%d alerts came, %v", alerted(), err)
@@ -135,18 +140,27 @@ type solver struct {
 // said is an amount that somebody was told.
 type said struct{ key, of, amount string }
 
-// know tells the solver the amounts of the bill, of the calls that may be billed, of the price list, and some more.
+// know tells the solver the amounts of the bill, of the calls that may be billed, what they add up to, those of the price
+// list, and some more.
 func (s *solver) know(r *rig, costs ...money.Amount) {
 	for _, line := range r.sim.Bill() {
 		costs = append(costs, usd(line.Cost))
 	}
+	sums := map[string]money.Amount{}
 	if err := ledger.ExportIntents(s.t.Context(), r.server.DB, func(in ledger.IntentLine) error {
 		costs = append(costs, in.AtMostCost)
 		s.charges[in.AtMostCharge.String()] = true // is rounded up
+		for _, of := range []string{"", "of " + in.UserID, "of " + in.TeamID, "of " + in.Model, "by " + in.Kind, "with " + in.APIKeyID} {
+			if in.Cost != nil {
+				sums[of] += *in.Cost
+			}
+			sums[string(in.State)+of] += in.AtMostCost
+		}
 		return nil
 	}); err != nil {
 		s.t.Fatal(err)
 	}
+	costs = slices.AppendSeq(costs, maps.Values(sums))
 	resp, err := http.Get(r.upstream + "/models") //nolint:noctx // the simulator is there as long as the test
 	if err != nil {
 		s.t.Fatal(err)
