@@ -3,16 +3,13 @@ package server
 import (
 	"context"
 	"encoding/csv"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/xuri/excelize/v2"
 
 	"mai/internal/money"
 	"mai/internal/webapp"
@@ -35,8 +32,6 @@ type table interface {
 	row(cells ...any) error
 	// end writes what has not been written.
 	end() error
-	// close gives back what the file takes until it is written, also when it never was.
-	close() error
 }
 
 // exportRoute serves every view of usage as a file, row by row as it is read.
@@ -54,9 +49,7 @@ func (s *Server) exportRoute(api huma.API) {
 	})
 }
 
-const xlsxType = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-
-func (s *Server) export(ctx context.Context, c caller, in *exportInput) (err error) {
+func (s *Server) export(ctx context.Context, c caller, in *exportInput) error {
 	p, _, err := s.asked(c, in.UsageFilter)
 	if err != nil {
 		return err
@@ -67,12 +60,8 @@ func (s *Server) export(ctx context.Context, c caller, in *exportInput) (err err
 	var out table = &csvTable{csv.NewWriter(c.w)}
 	kind := "text/csv; charset=utf-8"
 	if in.Format == "xlsx" {
-		kind = xlsxType
-		if out, err = newXLSX(c.w, s.Site.DataDir); err != nil {
-			return err
-		}
+		out, kind = newXLSX(c.w), xlsxType
 	}
-	defer func() { err = errors.Join(err, out.close()) }()
 	c.w.Header().Set("Content-Type", kind)
 	switch in.View {
 	case "calls":
@@ -198,77 +187,7 @@ func (t *csvTable) row(cells ...any) error {
 	return t.out.Write(texts)
 }
 
-func (t *csvTable) close() error { return nil }
-
 func (t *csvTable) end() error {
 	t.out.Flush()
 	return t.out.Error()
 }
-
-// xlsxTable is a workbook. What is more than a sheet can hold goes to the next one. Rows wait in a file in folder.
-type xlsxTable struct {
-	w      io.Writer
-	book   *excelize.File
-	sheet  *excelize.StreamWriter
-	sheets int
-	rows   int
-	head   []any
-}
-
-func newXLSX(w io.Writer, folder string) (*xlsxTable, error) {
-	t := &xlsxTable{w: w, book: excelize.NewFile(excelize.Options{TmpDir: folder})}
-	return t, t.next()
-}
-
-// next begins a sheet.
-func (t *xlsxTable) next() (err error) {
-	if t.sheet != nil {
-		if err := t.sheet.Flush(); err != nil {
-			return fmt.Errorf("write a sheet: %w", err)
-		}
-	}
-	t.sheets, t.rows = t.sheets+1, 0
-	name := "Sheet" + strconv.Itoa(t.sheets) // the first one is there
-	if _, err = t.book.NewSheet(name); err == nil {
-		t.sheet, err = t.book.NewStreamWriter(name)
-	}
-	if err != nil {
-		return fmt.Errorf("begin a sheet: %w", err)
-	}
-	return nil
-}
-
-// row writes amounts as numbers to calculate with, which a spreadsheet keeps to 15 digits; the exact ones are in the CSV.
-func (t *xlsxTable) row(cells ...any) error {
-	if t.head == nil {
-		t.head = cells
-	}
-	if t.rows == excelize.TotalRows {
-		if err := t.next(); err != nil {
-			return err
-		}
-		if err := t.row(t.head...); err != nil {
-			return err
-		}
-	}
-	values := make([]any, len(cells))
-	for i, value := range cells {
-		text, number := cell(value)
-		values[i] = text
-		if n, err := strconv.ParseFloat(text, 64); number && err == nil {
-			values[i] = n
-		}
-	}
-	t.rows++
-	return t.sheet.SetRow("A"+strconv.Itoa(t.rows), values)
-}
-
-func (t *xlsxTable) end() error {
-	if err := t.sheet.Flush(); err != nil {
-		return fmt.Errorf("write a sheet: %w", err)
-	}
-	_, err := t.book.WriteTo(t.w)
-	return err
-}
-
-func (t *xlsxTable) close() error { return t.book.Close() }
