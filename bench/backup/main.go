@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,9 +36,12 @@ func main() {
 	var o options
 	flag.IntVar(&o.megabytes, "megabytes", 2000, "size of the database")
 	flag.IntVar(&o.rate, "rate", 200, "settles a second")
-	flag.IntVar(&o.pairs, "pairs", 3, "backups, each after a time without one")
+	flag.IntVar(&o.pairs, "pairs", 7, "backups, each after a time without one")
 	flag.DurationVar(&o.rest, "rest", 30*time.Second, "the time without a backup")
 	flag.Parse()
+	if o.pairs < 1 {
+		o.pairs = 1
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := bench(ctx, o); err != nil {
@@ -63,7 +68,9 @@ func bench(ctx context.Context, o options) (err error) {
 	if err := fill(ctx, db, o.megabytes); err != nil {
 		return err
 	}
-	backups := backup.Open(backup.Options{DB: db, Folder: filepath.Join(dir, "backups"), Version: "bench", Log: slog.New(slog.DiscardHandler)})
+	var phase atomic.Int32
+	backups := backup.Open(backup.Options{DB: db, Folder: filepath.Join(dir, "backups"), Version: "bench", Log: slog.New(slog.DiscardHandler),
+		At: func(string) { phase.Add(1) }})
 	defer backups.Close()
 	size, err := db.Size()
 	if err != nil {
@@ -72,7 +79,7 @@ func bench(ctx context.Context, o options) (err error) {
 	fmt.Printf("database %d MB, %d settles a second\n", size/1e6, o.rate)
 	var ratios []float64
 	for range o.pairs {
-		without, err := load(ctx, db, books, o.rate, func(ctx context.Context) error {
+		without, err := load(ctx, db, books, o.rate, &phase, func(ctx context.Context) error {
 			select {
 			case <-ctx.Done():
 			case <-time.After(o.rest):
@@ -82,14 +89,20 @@ func bench(ctx context.Context, o options) (err error) {
 		if err != nil {
 			return err
 		}
+		fmt.Printf("without: %s\n", without)
 		begun := time.Now()
 		var record backup.Record
-		with, err := load(ctx, db, books, o.rate, func(ctx context.Context) (err error) { record, err = backups.Run(ctx); return err })
+		with, err := load(ctx, db, books, o.rate, &phase, func(ctx context.Context) (err error) { record, err = backups.Run(ctx); return err })
 		if err != nil {
 			return err
 		}
 		ratios = append(ratios, float64(with.p(99))/float64(without.p(99)))
-		fmt.Printf("without: %s\nwith:    %s\n         p99 × %.2f; backup and verification %.1f s, archive %d MB\n", without, with, ratios[len(ratios)-1], time.Since(begun).Seconds(), record.Size/1e6)
+		fmt.Printf("with:    %s\n", with)
+		for i, name := range []string{"copy", "pack", "verify"} { // in the order in which a backup passes their ends
+			fmt.Printf("  %-7s %s\n", name, with.of(i))
+		}
+		fmt.Printf("         p99 × %.2f; backup and verification %.1f s, archive %d MB\n", ratios[len(ratios)-1], time.Since(begun).Seconds(), record.Size/1e6)
+		phase.Store(0)
 	}
 	slices.Sort(ratios)
 	fmt.Printf("p99 of settles with a backup over without: median × %.2f (%.2f to %.2f)\n", ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1])
@@ -129,21 +142,35 @@ func fill(ctx context.Context, db *sqldb.DB, megabytes int) error {
 	return nil
 }
 
-// times are how long settles took.
-type times []time.Duration
+// settled is how long one took, and in which phase of a backup.
+type settled struct {
+	took  time.Duration
+	phase int
+}
+
+// times are those of many.
+type times []settled
 
 func (t times) p(percent int) time.Duration {
-	slices.Sort(t)
-	return t[len(t)*percent/100]
+	if len(t) == 0 {
+		return 0
+	}
+	slices.SortFunc(t, func(x, y settled) int { return cmp.Compare(x.took, y.took) })
+	return t[min(len(t)*percent/100, len(t)-1)].took
+}
+
+// of returns those of a phase.
+func (t times) of(phase int) times {
+	return slices.DeleteFunc(slices.Clone(t), func(s settled) bool { return s.phase != phase })
 }
 
 func (t times) String() string {
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	return fmt.Sprintf("%d settles, p50 %.2f ms, p99 %.2f ms, longest %.1f ms", len(t), ms(t.p(50)), ms(t.p(99)), ms(t[len(t)-1]))
+	return fmt.Sprintf("%6d settles, p50 %.2f ms, p99 %.2f ms, longest %.1f ms", len(t), ms(t.p(50)), ms(t.p(99)), ms(t.p(100)))
 }
 
 // load settles calls at the rate, whether or not earlier ones have ended, until during returns.
-func load(ctx context.Context, db *sqldb.DB, books *ledger.Ledger, rate int, during func(context.Context) error) (times, error) {
+func load(ctx context.Context, db *sqldb.DB, books *ledger.Ledger, rate int, phase *atomic.Int32, during func(context.Context) error) (times, error) {
 	ended := make(chan error, 1)
 	go func() { ended <- during(ctx) }()
 	var mu sync.Mutex
@@ -163,7 +190,9 @@ func load(ctx context.Context, db *sqldb.DB, books *ledger.Ledger, rate int, dur
 				took, err := settle(ctx, db, books)
 				mu.Lock()
 				defer mu.Unlock()
-				all, failed = append(all, took), errors.Join(failed, err)
+				if all = append(all, settled{took, int(phase.Load())}); failed == nil {
+					failed = err
+				}
 			})
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"filippo.io/age"
 	"github.com/klauspost/compress/zstd"
@@ -92,7 +93,7 @@ func writeTar(ctx context.Context, w io.Writer, m Manifest, sources map[string]s
 		if err != nil {
 			return err
 		}
-		_, err = io.Copy(archive, reader{ctx, file})
+		_, err = io.Copy(archive, &reader{ctx: ctx, r: file, paced: true})
 		if err := errors.Join(err, file.Close()); err != nil {
 			return err
 		}
@@ -100,17 +101,40 @@ func writeTar(ctx context.Context, w io.Writer, m Manifest, sources map[string]s
 	return archive.Close()
 }
 
-// reader reads until its context ends.
+// reader reads until its context ends. A paced one rests as long as the work on the last piece took: what is done beside
+// the workspace leaves at least half of the processor and of the disk to those who wait for an answer.
 type reader struct {
-	ctx context.Context
-	r   io.Reader
+	ctx   context.Context
+	r     io.Reader
+	paced bool
+	from  time.Time // the end of the last rest
 }
 
-func (r reader) Read(p []byte) (int, error) {
+// piece is how long work goes on before a rest, at least.
+const piece = time.Millisecond
+
+func (r *reader) Read(p []byte) (int, error) {
+	if r.paced {
+		r.rest()
+	}
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}
 	return r.r.Read(p)
+}
+
+func (r *reader) rest() {
+	took := time.Since(r.from)
+	if took < piece {
+		return
+	}
+	if !r.from.IsZero() {
+		select {
+		case <-r.ctx.Done():
+		case <-time.After(took):
+		}
+	}
+	r.from = time.Now()
 }
 
 // Archive is an open backup, of which the manifest was read.
@@ -128,25 +152,30 @@ const ageMagic = "age-encryption.org/"
 
 // OpenArchive opens a backup and reads what it says of itself. The identities are tried when it is encrypted. Close it.
 func OpenArchive(ctx context.Context, path string, identities ...age.Identity) (*Archive, error) {
+	return openArchive(path, identities, &reader{ctx: ctx})
+}
+
+// openArchive reads the archive's file through the reader.
+func openArchive(path string, identities []age.Identity, in *reader) (*Archive, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fault.Wrap(fault.NotFound, err, "The backup %s cannot be read.", path)
 	}
 	a := &Archive{file: file}
-	if err := a.open(ctx, path, identities); err != nil {
+	in.r = file
+	if err := a.open(path, identities, in); err != nil {
 		a.Close()
 		return nil, err
 	}
 	return a, nil
 }
 
-func (a *Archive) open(ctx context.Context, path string, identities []age.Identity) error {
+func (a *Archive) open(path string, identities []age.Identity, in io.Reader) error {
 	start := make([]byte, len(ageMagic))
 	n, err := a.file.ReadAt(start, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
-	var in io.Reader = reader{ctx, a.file}
 	if a.Encrypted = string(start[:n]) == ageMagic; a.Encrypted {
 		if len(identities) == 0 {
 			return fault.New(fault.Invalid, "The backup %s is encrypted. Give the file with its recovery key: --identity FILE.", path)

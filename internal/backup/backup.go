@@ -267,13 +267,13 @@ func (b *Backups) write(ctx context.Context, work, archive, key string, now time
 // verify restores the archive as it is stored into a scratch folder.
 func (b *Backups) verify(ctx context.Context, scratch, archive string, once age.Identity, r *Record) error {
 	var err error
-	if r.Size, r.SHA256, err = HashFile(archive); err != nil {
+	if r.Size, r.SHA256, err = hashFile(archive, &reader{ctx: ctx, paced: true}); err != nil {
 		return err
 	}
 	if err := os.Mkdir(scratch, 0o700); err != nil {
 		return err
 	}
-	a, err := OpenArchive(ctx, archive, once)
+	a, err := openArchive(archive, []age.Identity{once}, &reader{ctx: ctx, paced: true})
 	if err != nil {
 		return err
 	}

@@ -88,7 +88,7 @@ func describe(ctx context.Context, dir, key string) (Manifest, error) {
 		sources[keyFile], names = key, append(names, keyFile)
 	}
 	for _, name := range names {
-		size, sum, err := HashFile(sources[name])
+		size, sum, err := hashFile(sources[name], &reader{ctx: ctx, paced: true})
 		if err != nil {
 			return m, err
 		}
@@ -99,13 +99,19 @@ func describe(ctx context.Context, dir, key string) (Manifest, error) {
 
 // HashFile returns the size and the SHA-256 of a file.
 func HashFile(path string) (size int64, sum string, err error) {
+	return hashFile(path, &reader{ctx: context.Background()})
+}
+
+// hashFile reads the file through the reader.
+func hashFile(path string, in *reader) (size int64, sum string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return 0, "", err
 	}
 	defer func() { _ = file.Close() }() // it was only read
 	h := sha256.New()
-	size, err = io.Copy(h, file)
+	in.r = file
+	size, err = io.Copy(h, in)
 	return size, hex.EncodeToString(h.Sum(nil)), err
 }
 
