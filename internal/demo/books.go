@@ -7,6 +7,7 @@ import (
 
 	"mai/internal/fault"
 	"mai/internal/ledger"
+	"mai/internal/meter"
 	"mai/internal/money"
 	"mai/internal/openrouter"
 	"mai/internal/openrouter/sim"
@@ -64,6 +65,9 @@ func (b *books) write(tx *sqldb.Tx, calls []*call) error {
 	now := tx.Now
 	defer func() { tx.Now = now }()
 	for _, s := range steps {
+		if s.at.After(now) {
+			break // the meter's own work
+		}
 		tx.Now = s.at
 		if err := s.do(tx); err != nil {
 			return err
@@ -101,7 +105,7 @@ func (b *books) steps(c *call) []step {
 	if c.stream() {
 		source = "stream"
 	}
-	return append(begun, b.settle(c, c.ended(), source))
+	return append(begun, b.settle(c, c.ended(), source), b.confirm(c))
 }
 
 // reserve holds what the meter would: every byte of the prompt as a token, and the longest answer.
@@ -128,6 +132,17 @@ func (b *books) reserve(tx *sqldb.Tx, c *call) error {
 		call.APIKeyID = c.who.keyID
 	}
 	return b.ledger.Reserve(tx, call)
+}
+
+// confirm ends the verification of a settled call with what the simulator's record states.
+func (b *books) confirm(c *call) step {
+	return step{c.ended().Add(meter.DefaultPace().Settle), func(tx *sqldb.Tx) error {
+		cost, err := money.Parse(c.cost)
+		if err == nil {
+			_, err = b.ledger.Confirm(tx, c.id, cost, c.cost)
+		}
+		return err
+	}}
 }
 
 // settle books what the simulator says that the call cost.

@@ -123,6 +123,15 @@ func TestBooks(t *testing.T) {
 				t.Fatalf("%+v, %v", report, err)
 			}
 			r.compare()
+			waiting, err := r.Ledger.ToVerify(t.Context(), now, len(r.intents()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, w := range waiting {
+				if now.Sub(w.SettledAt) > meter.DefaultPace().Settle {
+					t.Errorf("%s of %s is still to be verified", w.GenerationID, w.SettledAt)
+				}
+			}
 		})
 	}
 }
