@@ -20,7 +20,7 @@ NPM_INSTALL = PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm --prefix $(1) install --no-
 
 skipped = @printf '\n*** SKIPPED: %s\n\n' '$(1)'
 
-.PHONY: help run demo build maictl test oracle test-quick prove prove-guards fleet live lint bench bench-backup bench-ui image fmt
+.PHONY: help run demo build maictl test oracle test-quick prove prove-guards fleet live lint bench bench-usage bench-backup bench-ui image fmt
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -96,6 +96,10 @@ endif
 
 bench: ## what the books cost a request, as ratios to a bare proxy
 	go run ./bench
+
+bench-usage: $(UI) ## the usage page on ledgers of 10,000 to 10 million calls: an hour, 14 GB in DATA=bin/ledgers
+	$(if $(UI),$(call NPM_INSTALL,e2e))
+	go run ./bench usage --data $(or $(DATA),bin/ledgers)
 
 bench-backup: ## what a backup of a 2 GB database costs the settles beside it
 	go run ./bench/backup

@@ -108,8 +108,10 @@ func (r *rig) run(ctx context.Context, env []string, name string, args ...string
 func (r *rig) close() error {
 	var errs []error
 	for _, p := range r.processes {
-		errs = append(errs, p.cmd.Process.Signal(syscall.SIGKILL))
-		_ = p.cmd.Wait() // killed
+		if err := p.cmd.Process.Signal(syscall.SIGKILL); !errors.Is(err, os.ErrProcessDone) {
+			errs = append(errs, err)
+			_ = p.cmd.Wait() // killed
+		}
 	}
 	return errors.Join(errs...)
 }

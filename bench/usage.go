@@ -6,21 +6,19 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	"mai/internal/ledger"
-	"mai/internal/money"
+	"golang.org/x/sys/unix"
+
 	"mai/internal/sqldb"
 )
 
@@ -29,6 +27,7 @@ type view struct{ name, path string }
 
 // views are what the tabs ask for, some with the filters that cost most. since is a day almost two years ago.
 func views(since string) []view {
+	const user = "&user=00000000-0000-7000-8000-000000000007"
 	return []view{
 		{"cards", "/usage/now"},
 		{"overview", "/usage/report?by=model"},
@@ -36,12 +35,19 @@ func views(since string) []view {
 		{"by user", "/usage/report?by=user"},
 		{"by user, 2 years", "/usage/report?by=user&from=" + since},
 		{"by team", "/usage/report?by=team"},
+		{"by API key, 2 years", "/usage/report?by=key&from=" + since},
 		{"a team by model", "/usage/report?by=model&team=team-3"},
-		{"a user, 2 years", "/usage/report?by=model&user=00000000-0000-7000-8000-000000000007&from=" + since},
+		{"a team by model, 2 years", "/usage/report?by=model&team=team-3&from=" + since},
+		{"a user, 2 years", "/usage/report?by=model&from=" + since + user},
 		{"activity", "/usage/calls"},
-		{"activity of a user", "/usage/calls?user=00000000-0000-7000-8000-000000000007&from=" + since},
-		{"activity, a failed", "/usage/calls?state=unknown&from=" + since},
-		{"activity, searched", "/usage/calls?q=model-19&from=" + since},
+		{"activity, a user", "/usage/calls?from=" + since + user},
+		{"activity, a user's failed", "/usage/calls?state=free,unknown&from=" + since + user},
+		{"activity, failed", "/usage/calls?state=free&from=" + since},
+		{"activity, unknown", "/usage/calls?state=unknown&from=" + since},
+		{"activity, pending", "/usage/calls?state=pending&from=" + since},
+		{"activity, a rare model", "/usage/calls?from=" + since + user + "&q=model-19"},
+		{"activity, a model searched", "/usage/calls?q=model-19&from=" + since},
+		{"activity, nothing found", "/usage/calls?q=no-such-thing&from=" + since},
 		{"accuracy", "/usage/accuracy"},
 		{"choices", "/usage/choices"},
 		{"prices", "/models"},
@@ -51,16 +57,18 @@ func views(since string) []view {
 type usageOptions struct {
 	dir                   string
 	rate, requests, pairs int
+	page                  bool
 }
 
-// benchUsage measures the usage page, a start and the settle rate on ledgers of several sizes.
+// benchUsage measures the usage page, a start and the settle rate on ledgers of several sizes, and prints how they grow.
 func benchUsage(ctx context.Context, args []string) (err error) {
 	var o usageOptions
 	flags := flag.NewFlagSet("usage", flag.ContinueOnError)
-	flags.StringVar(&o.dir, "data", "", "the folder for the ledgers, which are made where they are missing; 10 million calls take 10 GB")
+	flags.StringVar(&o.dir, "data", "bin/ledgers", "the folder for the ledgers, which are made where they are missing; 10 million calls take 12 GB and half an hour")
 	flags.IntVar(&o.rate, "rate", 200, "settles a second beside the page")
 	flags.IntVar(&o.requests, "requests", 200, "requests of each view")
 	flags.IntVar(&o.pairs, "pairs", 7, "interleaved pairs of settle rates")
+	flags.BoolVar(&o.page, "page", true, "open the page in Chromium too; needs npm and e2e/node_modules")
 	sizes := flags.String("calls", "10000,100000,1000000,10000000", "sizes of the ledgers")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -75,7 +83,8 @@ func benchUsage(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, size := range strings.Split(*sizes, ",") {
+	t := &growth{sizes: strings.Split(*sizes, ",")}
+	for _, size := range t.sizes {
 		data := filepath.Join(o.dir, size)
 		if _, err := os.Stat(filepath.Join(data, sqldb.File)); err != nil {
 			write := exec.CommandContext(ctx, filepath.Join(dir, "history"), "--data", data, "--calls", size)
@@ -84,66 +93,168 @@ func benchUsage(ctx context.Context, args []string) (err error) {
 			}
 		}
 		fmt.Printf("\n%s calls\n", size)
-		if err := r.measureViews(ctx, upstream, data, o); err != nil {
+		if err := r.measureSize(ctx, t, upstream, data, o); err != nil {
 			return err
 		}
-		if err := settleRates(ctx, filepath.Join(dir, "empty-"+size), data, o.pairs); err != nil {
+		if err := settleRates(ctx, t, dir, data, o.pairs); err != nil {
 			return err
 		}
 	}
+	t.print()
 	return nil
 }
 
-// measureViews starts mai on a ledger and asks for each view while calls are settled at a steady rate.
-func (r *rig) measureViews(ctx context.Context, upstream, data string, o usageOptions) error {
-	var starts []float64
-	var base string
-	var p *process
-	for range 5 {
-		addr, err := freeAddr(ctx)
-		if err != nil {
-			return err
-		}
-		base = "http://" + addr
-		began := time.Now()
-		if p, err = r.serve(ctx, upstream, addr, data); err != nil {
-			return err
-		}
-		for get(ctx, base+"/api/v1/instance", "") != nil {
-			time.Sleep(time.Millisecond)
-		}
-		starts = append(starts, float64(time.Since(began).Milliseconds()))
-		if len(starts) < 5 {
-			p.stop()
-		}
+// growth is what was measured on ledgers of several sizes.
+type growth struct {
+	sizes []string
+	rows  []growthRow
+}
+
+type growthRow struct {
+	name, bound string
+	figures     []string
+}
+
+// add prints a figure and keeps it for the table.
+func (t *growth) add(name, bound, figure string) {
+	fmt.Printf("  %-44s %-32s %s\n", name, figure, bound)
+	i := slices.IndexFunc(t.rows, func(r growthRow) bool { return r.name == name })
+	if i < 0 {
+		i, t.rows = len(t.rows), append(t.rows, growthRow{name: name, bound: bound})
 	}
-	fmt.Printf("  start to first answer: %s ms; %d MB\n", spread(starts), p.residentMB())
-	token, key, err := admin(ctx, base)
+	t.rows[i].figures = append(t.rows[i].figures, figure)
+}
+
+func (t *growth) print() {
+	if len(t.sizes) < 2 {
+		return
+	}
+	fmt.Printf("\n%-44s", "calls in the ledger")
+	for _, size := range t.sizes {
+		fmt.Printf(" %24s", size)
+	}
+	fmt.Println("  bound")
+	for _, row := range t.rows {
+		fmt.Printf("%-44s", row.name)
+		for _, figure := range row.figures {
+			fmt.Printf(" %24s", figure)
+		}
+		fmt.Println("  " + row.bound)
+	}
+}
+
+// measureSize starts mai on a ledger, and asks for each view while calls are settled at a steady rate.
+func (r *rig) measureSize(ctx context.Context, t *growth, upstream, data string, o usageOptions) error {
+	p, base, token, key, err := r.measureStarts(ctx, t, upstream, data)
 	if err != nil {
 		return err
 	}
+	defer p.stop()
 	load, end := context.WithCancel(ctx)
 	var settled atomic.Int64
 	var work sync.WaitGroup
 	work.Go(func() { settle(load, target{"mai", base + "/v1", key, p}, o.rate, &settled) })
+	defer work.Wait()
+	defer end()
 	began := time.Now()
 	for _, v := range views(time.Now().AddDate(-2, 0, 10).Format(time.DateOnly)) {
 		times := make([]float64, 0, o.requests)
 		for range o.requests {
 			began := time.Now()
 			if err := get(ctx, base+"/api/v1"+v.path, token); err != nil {
-				end()
 				return err
 			}
-			times = append(times, float64(time.Since(began).Microseconds())/1000)
+			times = append(times, millis(time.Since(began)))
 		}
 		slices.Sort(times)
-		fmt.Printf("  %-20s p50 %7.1f  p99 %7.1f ms\n", v.name, times[len(times)/2], times[len(times)*99/100])
+		t.add(v.name+", p50, p99, ms", "p99 ≤ 50", fmt.Sprintf("%.1f %.1f", times[len(times)/2], times[len(times)*99/100]))
 	}
-	end()
-	work.Wait()
-	fmt.Printf("  meanwhile %.0f calls settled a second; %d MB\n", float64(settled.Load())/time.Since(began).Seconds(), p.residentMB())
-	p.stop()
+	if o.page {
+		if err := measurePage(ctx, t, base); err != nil {
+			return err
+		}
+	}
+	t.add("settled a second beside that", fmt.Sprintf("%d asked for", o.rate), fmt.Sprintf("%.0f", float64(settled.Load())/time.Since(began).Seconds()))
+	t.add("memory, MB", "", fmt.Sprint(p.residentMB()))
+	return nil
+}
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// measureStarts starts mai on a ledger several times, and leaves the last one running.
+func (r *rig) measureStarts(ctx context.Context, t *growth, upstream, data string) (p *process, base, token, key string, err error) {
+	const starts = 7
+	var warm, cold, first []float64
+	for i := range 2*starts + 1 {
+		if p != nil {
+			p.stop()
+		}
+		if i%2 == 1 {
+			if err := forget(filepath.Join(data, sqldb.File)); err != nil {
+				return nil, "", "", "", err
+			}
+		}
+		addr, err := freeAddr(ctx)
+		if err != nil {
+			return nil, "", "", "", err
+		}
+		base = "http://" + addr
+		began := time.Now()
+		if p, err = r.serve(ctx, upstream, addr, data); err != nil {
+			return nil, "", "", "", err
+		}
+		for get(ctx, base+"/api/v1/instance", "") != nil {
+			time.Sleep(time.Millisecond)
+		}
+		took := millis(time.Since(began))
+		if i == 0 {
+			if token, key, err = admin(ctx, base); err != nil {
+				return nil, "", "", "", err
+			}
+			continue // it may have migrated the ledger
+		}
+		if cold = append(cold, took); i%2 == 0 {
+			cold, warm = cold[:len(cold)-1], append(warm, took)
+		}
+		began = time.Now()
+		if err := (target{"mai", base + "/v1", key, p}).ask(ctx, http.DefaultClient, request(false, 5)); err != nil {
+			return nil, "", "", "", err
+		}
+		first = append(first, millis(time.Since(began)))
+	}
+	t.add("start to first answer, ms", "≤ 300", spread(warm))
+	t.add("the same, ledger not in memory, ms", "≤ 300", spread(cold))
+	t.add("first call after a start, ms", "", spread(first))
+	return p, base, token, key, nil
+}
+
+// forget has the system drop what it holds of a file in memory.
+func forget(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Sync(), unix.Fadvise(int(file.Fd()), 0, 0, unix.FADV_DONTNEED), file.Close())
+}
+
+// measurePage opens the usage page in Chromium and has it tell after how long it was usable.
+func measurePage(ctx context.Context, t *growth, base string) error {
+	if _, err := os.Stat("e2e/node_modules/@playwright/test"); err != nil {
+		t.add("the page in Chromium", "", "skipped: run make bench-usage")
+		return nil
+	}
+	run := exec.CommandContext(ctx, "npm", "--prefix", "e2e", "run", "--silent", "bench", "--", "usage.bench.ts")
+	none := os.DevNull // programs that it does not need
+	run.Env = append(os.Environ(), "USAGE_URL="+base, "MAI_BIN="+none, "SIM_BIN="+none, "LONGCHAT_BIN="+none)
+	out, err := run.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("open the page: %w: %s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		if name, figure, found := strings.Cut(strings.TrimSpace(line), " = "); found {
+			t.add(name, "≤ 1000", figure)
+		}
+	}
 	return nil
 }
 
@@ -196,70 +307,4 @@ func get(ctx context.Context, address, token string) error {
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	_ = p.cmd.Wait()
-}
-
-// settleRates compares how fast calls are settled on an empty ledger and on a full one, in turns.
-func settleRates(ctx context.Context, empty, full string, pairs int) error {
-	var ratios, rates []float64
-	for range pairs {
-		a, err := settleRate(ctx, empty)
-		if err != nil {
-			return err
-		}
-		b, err := settleRate(ctx, full)
-		if err != nil {
-			return err
-		}
-		ratios, rates = append(ratios, b/a), append(rates, b)
-	}
-	fmt.Printf("  settles a second: %s, of an empty ledger's rate %s\n", spread(rates), spread(ratios))
-	return nil
-}
-
-// settleRate is how many calls a second 32 callers reserve and settle.
-func settleRate(ctx context.Context, dir string) (rate float64, err error) {
-	const callers, each = 32, 50
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return 0, err
-	}
-	db, err := sqldb.Open(ctx, dir, sqldb.Options{})
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	books, err := ledger.Open(ctx, db, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return 0, err
-	}
-	errs := make([]error, callers)
-	var work sync.WaitGroup
-	began := time.Now()
-	for i := range callers {
-		work.Go(func() {
-			for range each {
-				errs[i] = errors.Join(errs[i], reserveAndSettle(ctx, db, books, i))
-			}
-		})
-	}
-	work.Wait()
-	return callers * each / time.Since(began).Seconds(), errors.Join(errs...)
-}
-
-func reserveAndSettle(ctx context.Context, db *sqldb.DB, books *ledger.Ledger, caller int) error {
-	id, err := ledger.NewID()
-	if err != nil {
-		return err
-	}
-	cost := money.USD / 1000
-	if err := db.Write(ctx, func(tx *sqldb.Tx) error {
-		return books.Reserve(tx, ledger.Call{ID: id, Kind: "chat", UserID: "bench-" + strconv.Itoa(caller), TeamID: "everyone", Model: "maker-0/model-0",
-			KeyHash: ledger.KeyHash("bench"), Markup: 13_000, AtMostCost: cost, MaxTokens: 1000})
-	}); err != nil {
-		return err
-	}
-	return db.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := books.Settle(tx, id, ledger.Settlement{GenerationID: "gen-" + id, Cost: cost, CostRaw: cost.String(), Source: "reply",
-			Usage: ledger.Usage{Prompt: 10, Completion: 20}})
-		return err
-	})
 }

@@ -17,13 +17,40 @@ type Verification struct {
 
 // ReadVerification counts in the caller's transaction.
 func ReadVerification(tx *sqldb.Tx) (v Verification, err error) {
+	days, err := waitingByDay(tx)
+	if err != nil {
+		return v, err
+	}
+	return readVerification(tx, days)
+}
+
+func readVerification(tx *sqldb.Tx, waiting map[time.Time]int64) (v Verification, err error) {
+	for _, n := range waiting {
+		v.Waiting += n
+	}
 	var entries int64
 	err = tx.Row(`SELECT (SELECT coalesce(MAX(seq), 0) FROM entries), COUNT(*), coalesce(SUM(charge), 0),
-		(SELECT COUNT(*) FROM intents WHERE verify_at IS NOT NULL), (SELECT COUNT(*) FROM intents WHERE verified = 'not_known')
-		FROM entries WHERE kind = 'adjust'`, nil, &entries, &v.Adjusted, &v.AdjustedBy, &v.Waiting, &v.NotKnown)
+		(SELECT COUNT(*) FROM intents WHERE verified = 'not_known') FROM entries WHERE kind = 'adjust'`, nil, &entries, &v.Adjusted, &v.AdjustedBy, &v.NotKnown)
 	v.Confirmed = entries - 2*v.Adjusted - v.Waiting - v.NotKnown // a corrected call has two entries
 	return v, err
 }
+
+// waitingByDay counts the calls that are not verified yet by their UTC day. Where calls are settled faster than OpenRouter is
+// asked, they are many; so they are gone through once.
+func waitingByDay(tx *sqldb.Tx) (map[time.Time]int64, error) {
+	days := map[time.Time]int64{}
+	err := tx.Each(`SELECT sent_at / $1 AS day, COUNT(*) FROM intents WHERE verify_at IS NOT NULL GROUP BY day`, []any{utcDay},
+		func(scan func(...any) error) error {
+			var day, n int64
+			err := scan(&day, &n)
+			days[time.UnixMicro(day*utcDay).UTC()] = n
+			return err
+		})
+	return days, err
+}
+
+// utcDay is a UTC day in microseconds.
+const utcDay int64 = 24 * 60 * 60 * 1_000_000
 
 // Accuracy says how certain the books of a UTC month are, and how they compare with what OpenRouter says.
 type Accuracy struct {
@@ -62,13 +89,17 @@ type AccurateDay struct {
 // ReadAccuracy compares the UTC month that begins with first, in the caller's transaction. Its days are those with a call or a sample.
 func ReadAccuracy(tx *sqldb.Tx, first time.Time) (a Accuracy, err error) {
 	period := Period(first)
-	if a.Verification, err = ReadVerification(tx); err != nil {
+	waiting, err := waitingByDay(tx)
+	if err != nil {
+		return a, err
+	}
+	if a.Verification, err = readVerification(tx, waiting); err != nil {
 		return a, err
 	}
 	if a.Gaps, err = ReadGaps(tx); err != nil {
 		return a, err
 	}
-	days, err := accurateDays(tx, first)
+	days, err := accurateDays(tx, first, waiting)
 	if err != nil {
 		return a, err
 	}
@@ -88,22 +119,22 @@ func ReadAccuracy(tx *sqldb.Tx, first time.Time) (a Accuracy, err error) {
 	return a, nil
 }
 
-// accurateDays counts the calls of a month by day: the roll-ups, and the few calls that they do not tell of.
-func accurateDays(tx *sqldb.Tx, month time.Time) (map[time.Time]*AccurateDay, error) {
-	const day = 24 * 60 * 60 * 1_000_000
+// accurateDays counts the calls of a month by day: the roll-ups, and the few calls that they do not tell of. The + keeps
+// SQLite from looking for those among all calls of the month.
+func accurateDays(tx *sqldb.Tx, month time.Time, waiting map[time.Time]int64) (map[time.Time]*AccurateDay, error) {
 	days := map[time.Time]*AccurateDay{}
-	err := tx.Each(`SELECT day, SUM(settled), SUM(waiting), SUM(adjusted), SUM(not_known), SUM(pending), SUM(unknown), SUM(at_most), SUM(charge) FROM (
-			SELECT at / $4 AS day, settled, 0 AS waiting, 0 AS adjusted, 0 AS not_known, 0 AS pending, unknown, at_most, charge
+	err := tx.Each(`SELECT day, SUM(settled), SUM(adjusted), SUM(not_known), SUM(pending), SUM(unknown), SUM(at_most), SUM(charge) FROM (
+			SELECT at / $4 AS day, settled, 0 AS adjusted, 0 AS not_known, 0 AS pending, unknown, at_most, charge
 				FROM `+wholeBooks+` WHERE at >= $2 AND at < $3
-			UNION ALL SELECT sent_at / $4, 0, 1, 0, 0, 0, 0, 0, 0 FROM intents WHERE verify_at IS NOT NULL AND sent_at >= $2 AND sent_at < $3
-			UNION ALL SELECT occurred_at / $4, 0, 0, 1, 0, 0, 0, 0, 0 FROM entries WHERE kind = 'adjust' AND occurred_at >= $2 AND occurred_at < $3
-			UNION ALL SELECT sent_at / $4, 0, 0, 0, 1, 0, 0, 0, 0 FROM intents WHERE verified = 'not_known' AND sent_at >= $2 AND sent_at < $3
-			UNION ALL SELECT sent_at / $4, 0, 0, 0, 0, 1, 0, at_most_charge, 0 FROM intents WHERE state = 'pending' AND sent_at >= $2 AND sent_at < $3
-		) AS parts GROUP BY day`, []any{"kind", month.UnixMicro(), PeriodEnd(month).UnixMicro(), int64(day)}, func(scan func(...any) error) error {
+			UNION ALL SELECT occurred_at / $4, 0, 1, 0, 0, 0, 0, 0 FROM entries WHERE kind = 'adjust' AND occurred_at >= $2 AND occurred_at < $3
+			UNION ALL SELECT sent_at / $4, 0, 0, 1, 0, 0, 0, 0 FROM intents WHERE verified = 'not_known' AND sent_at >= $2 AND sent_at < $3
+			UNION ALL SELECT sent_at / $4, 0, 0, 0, 1, 0, at_most_charge, 0 FROM intents WHERE state = 'pending' AND +sent_at >= $2 AND +sent_at < $3
+		) AS parts GROUP BY day`, []any{"kind", month.UnixMicro(), PeriodEnd(month).UnixMicro(), utcDay}, func(scan func(...any) error) error {
 		var n int64
 		var d AccurateDay
-		err := scan(&n, &d.Settled, &d.Waiting, &d.Adjusted, &d.NotKnown, &d.Pending, &d.Unknown, &d.AtMost, &d.Charge)
-		d.Day, d.Explanation = time.UnixMicro(n*day).UTC(), NotCompared
+		err := scan(&n, &d.Settled, &d.Adjusted, &d.NotKnown, &d.Pending, &d.Unknown, &d.AtMost, &d.Charge)
+		d.Day, d.Explanation = time.UnixMicro(n*utcDay).UTC(), NotCompared
+		d.Waiting = waiting[d.Day]
 		days[d.Day] = &d
 		return err
 	})

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -175,7 +176,10 @@ func (l *Ledger) Budgets(ctx context.Context) (list []BudgetState, err error) {
 		for _, b := range budgets {
 			period, start, end := b.Span.Of(tx.Now)
 			c := counters[counterKey{b.Scope.of(b.Subject), period}]
-			list = append(list, BudgetState{b, c.settled, c.held, period, start, end})
+			days, errDays := chargeOfDays(tx, b.Scope.of(b.Subject), start, end)
+			spent, errSpent := c.settled.Add(days)
+			err = errors.Join(err, errDays, errSpent)
+			list = append(list, BudgetState{b, spent, c.held, period, start, end})
 		}
 		return err
 	})

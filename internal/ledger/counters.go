@@ -67,21 +67,46 @@ func (b *books) counter(tx *sqldb.Tx, scope string, span Span, at time.Time) (*c
 
 // foldCounter computes what is settled and held for a scope between two times.
 func foldCounter(tx *sqldb.Tx, scope string, start, end time.Time) (*counter, error) {
-	of, field, args := "", "kind", []any{start.UnixMicro(), end.UnixMicro()}
-	if name, subject := cutScope(scope); name != Company {
-		field = map[Scope]string{Team: "team_id", User: "user_id", APIKey: "api_key_id"}[name]
-		of = ` AND ` + field + ` = $3`
-		args = append(args, subject)
-	}
 	c := &counter{}
-	err := tx.Row(`SELECT coalesce(SUM(charge), 0) FROM (
-			SELECT charge FROM rollups JOIN rollup_series ON id = series WHERE at >= $1 AND at >= (SELECT until FROM rollup_state) AND at < $2`+of+`
-			UNION ALL SELECT charge FROM rollup_day_values WHERE field = '`+field+`' AND at >= $1 AND at < $2`+strings.ReplaceAll(of, field, "value")+`
-		) AS charges`, args, &c.settled)
-	if err == nil { // the + keeps SQLite from looking through all intents of the period for the few that are open
-		err = tx.Row(`SELECT coalesce(SUM(at_most_charge), 0) FROM intents WHERE state IN `+openStates+` AND +sent_at >= $1 AND +sent_at < $2`+of, args, &c.held)
+	var err error
+	if c.settled, err = chargeOfDays(tx, scope, start, end); err != nil {
+		return nil, err
 	}
-	return c, err
+	of, args := ``, []any{start.UnixMicro(), end.UnixMicro()}
+	if field, subject := fieldOf(scope); subject != "" {
+		of, args = ` AND `+field+` = $3`, append(args, subject)
+	}
+	var since money.Amount
+	if err := tx.Row(`SELECT coalesce(SUM(charge), 0) FROM rollups JOIN rollup_series ON id = series
+		WHERE at >= (SELECT max($1, until) FROM rollup_state) AND at < $2`+of, args, &since); err != nil {
+		return nil, err
+	}
+	if c.settled, err = c.settled.Add(since); err != nil {
+		return nil, err
+	}
+	return c, eachOpen(tx, func(o openCall) (err error) {
+		if o.at >= start.UnixMicro() && o.at < end.UnixMicro() && slices.Contains(o.scopes(), scope) {
+			c.held, err = c.held.Add(o.hold)
+		}
+		return err
+	})
+}
+
+// chargeOfDays is what is in the roll-ups of days for a scope between two times.
+func chargeOfDays(tx *sqldb.Tx, scope string, start, end time.Time) (sum money.Amount, err error) {
+	field, subject := fieldOf(scope)
+	of, args := ``, []any{field, start.UnixMicro(), end.UnixMicro()}
+	if subject != "" {
+		of, args = ` AND value = $4`, append(args, subject)
+	}
+	err = tx.Row(`SELECT coalesce(SUM(charge), 0) FROM rollup_day_values WHERE field = $1 AND at >= $2 AND at < $3`+of, args, &sum)
+	return sum, err
+}
+
+// fieldOf is the field of calls that a scope is about, and the value that it has; for the company any field, and all values.
+func fieldOf(scope string) (field, subject string) {
+	name, subject := cutScope(scope)
+	return map[Scope]string{Company: "kind", Team: "team_id", User: "user_id", APIKey: "api_key_id"}[name], subject
 }
 
 // move counts a change of an intent that was sent at a time, in microseconds, for everything that there is a budget for,
@@ -136,31 +161,39 @@ func (c counter) add(more counter) (counter, error) {
 // openStates are the states that hold money, as State.Open says.
 const openStates = `('created', 'sent', 'headers', 'streaming', 'pending')`
 
-// foldCounters computes the counters of all scopes and of all periods that begin at or after a time.
+// foldCounters computes the counters of all scopes and of all periods that begin at or after a time, without what is in the
+// roll-ups of days.
 func foldCounters(tx *sqldb.Tx, from time.Time) (map[counterKey]counter, error) {
-	const day = 24 * 60 * 60 * 1_000_000
 	all := map[counterKey]counter{}
-	err := tx.Each(`SELECT user_id, team_id, api_key_id, at / $2 AS day, SUM(settled), SUM(held) FROM (
-			SELECT user_id, team_id, api_key_id, at, charge AS settled, 0 AS held FROM rollups JOIN rollup_series ON id = series WHERE at >= $1
-			UNION ALL SELECT user_id, team_id, api_key_id, sent_at, 0, at_most_charge FROM intents WHERE state IN `+openStates+` AND +sent_at >= $1
-		) AS moves GROUP BY user_id, team_id, api_key_id, day`, []any{from.UnixMicro(), int64(day)}, func(scan func(...any) error) error {
-		var s series
-		var days int64
-		var c counter
-		if err := scan(&s.userID, &s.teamID, &s.apiKeyID, &days, &c.settled, &c.held); err != nil {
-			return err
-		}
-		for _, scope := range s.scopes() {
+	count := func(of series, at int64, c counter) (err error) {
+		for _, scope := range of.scopes() {
 			for _, span := range []Span{Day, Week, Month} {
-				period, _, _ := span.Of(time.UnixMicro(days * day))
+				period, _, _ := span.Of(time.UnixMicro(at))
 				key := counterKey{scope, period}
-				var err error
 				if all[key], err = all[key].add(c); err != nil {
 					return fmt.Errorf("fold %v: %w", key, err)
 				}
 			}
 		}
 		return nil
+	}
+	err := tx.Each(`SELECT user_id, team_id, api_key_id, at / $2 AS day, SUM(charge) FROM rollups JOIN rollup_series ON id = series
+		WHERE at >= (SELECT max($1, until) FROM rollup_state) GROUP BY user_id, team_id, api_key_id, day`, []any{from.UnixMicro(), utcDay}, func(scan func(...any) error) error {
+		var of series
+		var days int64
+		var c counter
+		if err := scan(&of.userID, &of.teamID, &of.apiKeyID, &days, &c.settled); err != nil {
+			return err
+		}
+		return count(of, days*utcDay, c)
 	})
+	if err == nil {
+		err = eachOpen(tx, func(o openCall) error {
+			if o.at < from.UnixMicro() {
+				return nil
+			}
+			return count(o.series, o.at, counter{held: o.hold})
+		})
+	}
 	return all, err
 }

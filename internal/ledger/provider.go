@@ -31,16 +31,15 @@ type ModelDay struct {
 
 // SpendingByModel sums a UTC month by model and day, in the caller's transaction. Requests are calls that left and may cost.
 func SpendingByModel(tx *sqldb.Tx, month time.Time) ([]ModelDay, error) {
-	const day = 24 * 60 * 60 * 1_000_000
 	return sqldb.All(tx, `SELECT model, day, SUM(cost), SUM(charge), SUM(requests), SUM(prompt), SUM(completion) FROM (
 			SELECT value AS model, at / $4 AS day, cost, charge, settled + unknown AS requests, prompt, completion
 				FROM `+wholeBooks+` WHERE at >= $2 AND at < $3
-			UNION ALL SELECT model, sent_at / $4, 0, 0, 1, 0, 0 FROM intents WHERE state IN `+openStates+` AND sent_at >= $2 AND sent_at < $3
-		) AS parts GROUP BY model, day ORDER BY model, day`, []any{"model", month.UnixMicro(), PeriodEnd(month).UnixMicro(), int64(day)},
+			UNION ALL SELECT model, sent_at / $4, 0, 0, 1, 0, 0 FROM intents WHERE state IN `+openStates+` AND +sent_at >= $2 AND +sent_at < $3
+		) AS parts GROUP BY model, day ORDER BY model, day`, []any{"model", month.UnixMicro(), PeriodEnd(month).UnixMicro(), utcDay},
 		func(scan func(...any) error) (m ModelDay, err error) {
 			var n int64
 			err = scan(&m.Model, &n, &m.Cost, &m.Charge, &m.Requests, &m.Prompt, &m.Completion)
-			m.Day = time.UnixMicro(n * day).UTC()
+			m.Day = time.UnixMicro(n * utcDay).UTC()
 			return m, err
 		})
 }

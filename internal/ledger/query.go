@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -91,7 +92,7 @@ func (l *Ledger) LookNow(ctx context.Context, now time.Time) error {
 
 // LastSettled returns the newest settled intent of a user, for a first look at how OpenRouter knows them.
 func (l *Ledger) LastSettled(ctx context.Context, userID string) ([]Intent, error) {
-	return l.list(ctx, `WHERE i.user_id = $1 AND i.state = 'settled' GROUP BY i.id ORDER BY i.sent_at DESC LIMIT 1`, userID)
+	return l.Calls(ctx, Filter{From: time.Unix(0, 0), To: time.UnixMicro(math.MaxInt64), Users: []string{userID}}, []State{Settled}, "", 1)
 }
 
 // NextLook is when the next pending intent is to be asked for; zero when there is none.

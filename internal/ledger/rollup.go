@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"mai/internal/money"
@@ -88,6 +89,9 @@ func (s Sums) minus() Sums {
 	}
 }
 
+// Minus returns s without o.
+func (s Sums) Minus(o Sums) (Sums, error) { return s.Add(o.minus()) }
+
 // rollups are the part of the books that has changed since the last commit. They hold differences only, so that their
 // size is that of one batch and not of the ledger.
 type rollups struct {
@@ -150,20 +154,19 @@ func (r *rollups) id(tx *sqldb.Tx, s series) (id int64, err error) {
 
 const rollupColumns = `settled, failed, unknown, prompt, completion, reasoning, cached, cost, charge, at_most, latency, latencies, first_token, first_tokens`
 
-// The statements that add to a row.
-const (
-	addRollup = `INSERT INTO rollups AS t (at, series, ` + rollupColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (at, series)` + addSums
-	addDay = `INSERT INTO rollup_days AS t (at, series, ` + rollupColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (series, at)` + addSums
-	addDayValue = `INSERT INTO rollup_day_values AS t (at, field, value, ` + rollupColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT (field, value, at)` + addSums
-	addSums = ` DO UPDATE SET settled = t.settled + excluded.settled, failed = t.failed + excluded.failed, unknown = t.unknown + excluded.unknown,
-		prompt = t.prompt + excluded.prompt, completion = t.completion + excluded.completion, reasoning = t.reasoning + excluded.reasoning,
-		cached = t.cached + excluded.cached, cost = t.cost + excluded.cost, charge = t.charge + excluded.charge, at_most = t.at_most + excluded.at_most,
-		latency = t.latency + excluded.latency, latencies = t.latencies + excluded.latencies,
-		first_token = t.first_token + excluded.first_token, first_tokens = t.first_tokens + excluded.first_tokens`
-)
+// addSums ends a statement that inserts a row of a roll-up, or adds to the one that is there.
+const addSums = ` DO UPDATE SET settled = t.settled + excluded.settled, failed = t.failed + excluded.failed, unknown = t.unknown + excluded.unknown,
+	prompt = t.prompt + excluded.prompt, completion = t.completion + excluded.completion, reasoning = t.reasoning + excluded.reasoning,
+	cached = t.cached + excluded.cached, cost = t.cost + excluded.cost, charge = t.charge + excluded.charge, at_most = t.at_most + excluded.at_most,
+	latency = t.latency + excluded.latency, latencies = t.latencies + excluded.latencies,
+	first_token = t.first_token + excluded.first_token, first_tokens = t.first_tokens + excluded.first_tokens`
+
+// addTo adds sums to the row of a table with a key of so many columns.
+func addTo(tx *sqldb.Tx, table, key string, of []any, s Sums) error {
+	marks := strings.Repeat(`?, `, len(of)+13) + `?`
+	_, err := tx.Exec(`INSERT INTO `+table+` AS t (`+key+`, `+rollupColumns+`) VALUES (`+marks+`) ON CONFLICT (`+key+`)`+addSums, append(of, s.columns()...)...)
+	return err
+}
 
 // columns are the values of rollupColumns.
 func (s Sums) columns() []any {
@@ -180,6 +183,14 @@ func scanSums(scan func(...any) error, first ...any) (s Sums, err error) {
 	return s, err
 }
 
+// chartColumns are the ones of rollupColumns that scanChart reads.
+const chartColumns = `settled, unknown, prompt, completion, charge`
+
+func scanChart(scan func(...any) error, first ...any) (s Sums, err error) {
+	err = scan(append(first, &s.Settled, &s.Unknown, &s.Prompt, &s.Completion, &s.Charge)...)
+	return s, err
+}
+
 // flush adds what has changed to the tables and, when a quarter of an hour is over, that to its day.
 func (r *rollups) flush(tx *sqldb.Tx) error {
 	changed := r.changed
@@ -190,7 +201,7 @@ func (r *rollups) flush(tx *sqldb.Tx) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(addRollup, append([]any{key.at, id}, s.columns()...)...); err != nil {
+		if err := addTo(tx, `rollups`, `at, series`, []any{key.at, id}, s); err != nil {
 			return err
 		}
 		if err := r.addToDay(tx, key, s); err != nil {

@@ -66,8 +66,8 @@ func (l *Ledger) KeepDays(ctx context.Context, zone *time.Location) error {
 
 // resetDays forgets all day roll-ups.
 func (r *rollups) resetDays(tx *sqldb.Tx, zone *time.Location) error {
-	for _, statement := range []string{`DELETE FROM rollup_days`, `DELETE FROM rollup_day_values`} {
-		if _, err := tx.Exec(statement); err != nil {
+	for _, table := range []string{`rollup_days`, `rollup_day_values`, `rollup_months`, `rollup_month_values`} {
+		if _, err := tx.Exec(`DELETE FROM ` + table); err != nil {
 			return err
 		}
 	}
@@ -127,28 +127,37 @@ func (r *rollups) addBuckets(tx *sqldb.Tx) (bool, error) {
 	return true, r.setDays(tx, next)
 }
 
-// dayKey is a row of the day roll-ups: of a series when field is "", else of one value.
+// spans are what quarters of an hour are rolled up to.
+func spans() []Span { return []Span{Day, Month} }
+
+// dayKey is a row of the roll-ups of days or UTC months: of a series when field is "", else of one value.
 type dayKey struct {
+	span         Span
 	at           int64
 	field, value string
 	series       series
 }
 
-// dayRows sums rows of a day as they are kept, with the start of the day of each.
+// dayRows sums rows by day and by month as they are kept, with the start of the day of each.
 func dayRows(rows map[rollup]Sums, day func(at int64) int64) (map[dayKey]Sums, error) {
 	sums := map[dayKey]Sums{}
 	for r, s := range rows {
-		at := day(r.at)
-		keys := []dayKey{{at: at, series: r.series}}
-		for _, f := range fields() {
-			keys = append(keys, dayKey{at: at, field: f.column, value: *f.in(&r.series)})
-		}
-		for _, k := range keys {
-			sum, err := sums[k].Add(s)
-			if err != nil {
-				return nil, err
+		for _, span := range spans() {
+			at := day(r.at)
+			if span == Month {
+				at = periodStart(time.UnixMicro(r.at)).UnixMicro()
 			}
-			sums[k] = sum
+			keys := []dayKey{{span: span, at: at, series: r.series}}
+			for _, f := range fields() {
+				keys = append(keys, dayKey{span: span, at: at, field: f.column, value: *f.in(&r.series)})
+			}
+			for _, k := range keys {
+				sum, err := sums[k].Add(s)
+				if err != nil {
+					return nil, err
+				}
+				sums[k] = sum
+			}
 		}
 	}
 	return sums, nil
@@ -156,15 +165,13 @@ func dayRows(rows map[rollup]Sums, day func(at int64) int64) (map[dayKey]Sums, e
 
 func (r *rollups) insertDay(tx *sqldb.Tx, key dayKey, s Sums) error {
 	if key.field != "" {
-		_, err := tx.Exec(addDayValue, append([]any{key.at, key.field, key.value}, s.columns()...)...)
-		return err
+		return addTo(tx, `rollup_`+string(key.span)+`_values`, `field, value, at`, []any{key.field, key.value, key.at}, s)
 	}
 	id, err := r.id(tx, key.series)
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(addDay, append([]any{key.at, id}, s.columns()...)...)
-	return err
+	return addTo(tx, `rollup_`+string(key.span)+`s`, `series, at`, []any{id, key.at}, s)
 }
 
 // addToDay adds to a day that has been rolled up already.

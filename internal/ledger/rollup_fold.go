@@ -24,10 +24,11 @@ const foldedRollups = `SELECT at, user_id, team_id, api_key_id, model, kind, SUM
 		FROM intents WHERE sent_at >= $2 AND sent_at < $3 AND state IN ('settled', 'free', 'unknown')
 	UNION ALL SELECT e.occurred_at - e.occurred_at % 900000000, e.user_id, e.team_id, i.api_key_id, e.model, i.kind,
 		0, 0, 0, 0, 0, 0, 0, e.cost, e.charge, 0, 0, 0, 0, 0
-		FROM entries e JOIN intents i ON i.id = e.intent_id WHERE e.period = $1 AND e.occurred_at >= $2 AND e.occurred_at < $3
+		FROM intents i JOIN entries e ON e.intent_id = i.id WHERE e.period = $1 AND i.sent_at >= $2 AND i.sent_at < $3
 	UNION ALL SELECT e.recorded_at - e.recorded_at % 900000000, e.user_id, e.team_id, i.api_key_id, e.model, i.kind,
 		0, 0, 0, 0, 0, 0, 0, e.cost, e.charge, 0, 0, 0, 0, 0
-		FROM entries e JOIN intents i ON i.id = e.intent_id WHERE e.period = $1 AND e.occurred_at < $4 AND e.recorded_at >= $2 AND e.recorded_at < $3
+		FROM entries e JOIN intents i ON i.id = e.intent_id
+		WHERE e.kind = 'adjust' AND e.period = $1 AND e.occurred_at < $4 AND e.recorded_at >= $2 AND e.recorded_at < $3
 	) AS folded GROUP BY at, user_id, team_id, api_key_id, model, kind`
 
 func readRollups(tx *sqldb.Tx, query string, args ...any) (map[rollup]Sums, error) {
@@ -118,7 +119,7 @@ func (r *Report) monthOfRollups(tx *sqldb.Tx, month time.Time, kept days) error 
 	}
 	got, err := storedDays(tx, month, PeriodEnd(month))
 	if err == nil {
-		compareRollups(r, "day roll-up", got, wantDays)
+		compareRollups(r, "roll-up of a", got, wantDays)
 	}
 	return err
 }
@@ -147,9 +148,9 @@ func (r rollup) String() string { return rowName(r.at, r.series) }
 
 func (k dayKey) String() string {
 	if k.field != "" {
-		return rowName(k.at, k.field+" "+k.value)
+		return string(k.span) + " " + rowName(k.at, k.field+" "+k.value)
 	}
-	return rowName(k.at, k.series)
+	return string(k.span) + " " + rowName(k.at, k.series)
 }
 
 func rowName(at int64, of any) string {
@@ -183,7 +184,7 @@ func addDayRows(sums map[dayKey]Sums, rows map[rollup]Sums, kept days) error {
 	return nil
 }
 
-// storedDays reads the day roll-ups between two times.
+// storedDays reads the roll-ups of the days and months that begin between two times.
 func storedDays(tx *sqldb.Tx, from, to time.Time) (map[dayKey]Sums, error) {
 	rows := map[dayKey]Sums{}
 	read := func(key func(*dayKey) []any) func(func(...any) error) error {
@@ -197,15 +198,22 @@ func storedDays(tx *sqldb.Tx, from, to time.Time) (map[dayKey]Sums, error) {
 		}
 	}
 	args := []any{from.UnixMicro(), to.UnixMicro()}
-	err := tx.Each(`SELECT at, field, value, `+rollupColumns+` FROM rollup_day_values WHERE at >= $1 AND at < $2`, args,
-		read(func(k *dayKey) []any { return []any{&k.at, &k.field, &k.value} }))
-	if err != nil {
-		return nil, err
+	for _, span := range spans() {
+		err := tx.Each(`SELECT at, field, value, `+rollupColumns+` FROM rollup_`+string(span)+`_values WHERE at >= $1 AND at < $2`, args,
+			read(func(k *dayKey) []any { k.span = span; return []any{&k.at, &k.field, &k.value} }))
+		if err != nil {
+			return nil, err
+		}
+		err = tx.Each(`SELECT at, user_id, team_id, api_key_id, model, kind, `+rollupColumns+`
+			FROM rollup_`+string(span)+`s JOIN rollup_series ON rollup_series.id = series WHERE at >= $1 AND at < $2`, args, read(func(k *dayKey) []any {
+			k.span = span
+			return []any{&k.at, &k.series.userID, &k.series.teamID, &k.series.apiKeyID, &k.series.model, &k.series.kind}
+		}))
+		if err != nil {
+			return nil, err
+		}
 	}
-	return rows, tx.Each(`SELECT at, user_id, team_id, api_key_id, model, kind, `+rollupColumns+`
-		FROM rollup_days JOIN rollup_series ON rollup_series.id = series WHERE at >= $1 AND at < $2`, args, read(func(k *dayKey) []any {
-		return []any{&k.at, &k.series.userID, &k.series.teamID, &k.series.apiKeyID, &k.series.model, &k.series.kind}
-	}))
+	return rows, nil
 }
 
 // mendRollups compares the sum of all roll-ups with that of the chain, and makes them anew when they differ, as they do

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mai/internal/fault"
+	"mai/internal/money"
 	"mai/internal/sqldb"
 )
 
@@ -54,17 +55,17 @@ type field struct {
 	dimension Dimension
 	column    string
 	in        func(*series) *string
-	wanted    func(Filter) []string
+	wanted    func(*Filter) *[]string
 }
 
 // fields begins with the one that has the fewest values.
 func fields() []field {
 	return []field{
-		{ByKind, "kind", func(s *series) *string { return &s.kind }, func(f Filter) []string { return f.Kinds }},
-		{ByUser, "user_id", func(s *series) *string { return &s.userID }, func(f Filter) []string { return f.Users }},
-		{ByTeam, "team_id", func(s *series) *string { return &s.teamID }, func(f Filter) []string { return f.Teams }},
-		{ByModel, "model", func(s *series) *string { return &s.model }, func(f Filter) []string { return f.Models }},
-		{ByAPIKey, "api_key_id", func(s *series) *string { return &s.apiKeyID }, func(f Filter) []string { return f.APIKeys }},
+		{ByKind, "kind", func(s *series) *string { return &s.kind }, func(f *Filter) *[]string { return &f.Kinds }},
+		{ByUser, "user_id", func(s *series) *string { return &s.userID }, func(f *Filter) *[]string { return &f.Users }},
+		{ByTeam, "team_id", func(s *series) *string { return &s.teamID }, func(f *Filter) *[]string { return &f.Teams }},
+		{ByModel, "model", func(s *series) *string { return &s.model }, func(f *Filter) *[]string { return &f.Models }},
+		{ByAPIKey, "api_key_id", func(s *series) *string { return &s.apiKeyID }, func(f *Filter) *[]string { return &f.APIKeys }},
 	}
 }
 
@@ -110,46 +111,74 @@ func onBound(t time.Time) bool { return t.UnixMicro()%bucketMicros == 0 }
 // Usage sums the calls of a filter by the given dimensions, ordered by them, days in a zone. All rows come from one state of
 // the books, and whatever they are grouped by they add up to the same. When it is grouped by time alone, quiet days and
 // months are there too.
-func (l *Ledger) Usage(ctx context.Context, f Filter, zone *time.Location, by ...Dimension) ([]Row, error) {
+func (l *Ledger) Usage(ctx context.Context, f Filter, zone *time.Location, by ...Dimension) (rows []Row, err error) {
+	err = l.db.Read(ctx, func(tx *sqldb.Tx) error {
+		rows, err = l.usage(tx, f, zone, by...)
+		return err
+	})
+	return rows, err
+}
+
+func (l *Ledger) usage(tx *sqldb.Tx, f Filter, zone *time.Location, by ...Dimension) ([]Row, error) {
 	g, err := newGrouping(f, zone, by)
 	if err != nil {
 		return nil, err
 	}
-	err = l.db.Read(ctx, func(tx *sqldb.Tx) error {
-		known, err := l.series.all(tx)
-		if err != nil {
-			return err
-		}
-		kept, err := loadDays(tx)
-		if err != nil {
-			return err
-		}
-		from, to := f.To, f.To
-		if !g.by[ByDay] || zone.String() == kept.zone.String() || zone.String() == "UTC" {
-			from, to = kept.whole(f)
-		}
-		if err := f.during(f.From, from).quarters(tx, known, g.add); err != nil {
-			return err
-		}
-		if err := f.during(to, f.To).quarters(tx, known, g.add); err != nil {
-			return err
-		}
-		for from.Before(to) {
-			end := to
-			if next := PeriodEnd(from); g.by[ByMonth] && next.Before(to) {
-				end = next
-			}
-			if err := g.readDays(tx, f.during(from, end), known); err != nil {
-				return err
-			}
-			from = end
-		}
-		return openSums(tx, f, g.add)
-	})
+	return l.fill(tx, g, f, zone)
+}
+
+func (l *Ledger) fill(tx *sqldb.Tx, g *grouping, f Filter, zone *time.Location) ([]Row, error) {
+	known, err := l.series.all(tx)
 	if err != nil {
 		return nil, err
 	}
+	kept, err := loadDays(tx)
+	if err != nil {
+		return nil, err
+	}
+	from, to := f.To, f.To
+	if !g.by[ByDay] || zone.String() == kept.zone.String() || zone.String() == "UTC" {
+		from, to = kept.whole(f)
+	}
+	firstMonth, endMonth := to, to
+	if !g.by[ByDay] {
+		firstMonth, endMonth = kept.months(from, to)
+	}
+	for _, quarters := range []Filter{f.during(f.From, from), f.during(to, f.To)} {
+		if err := quarters.quarters(tx, known, g.add); err != nil {
+			return nil, err
+		}
+	}
+	for _, days := range []Filter{f.during(from, firstMonth), f.during(endMonth, to)} {
+		if err := g.read(tx, Day, days); err != nil {
+			return nil, err
+		}
+	}
+	if err := g.read(tx, Month, f.during(firstMonth, endMonth)); err != nil {
+		return nil, err
+	}
+	if err := openSums(tx, f, g.add); err != nil {
+		return nil, err
+	}
 	return g.sorted(), nil
+}
+
+// months is the part of some whole days that is in the roll-ups of months: its whole months, and the beginning of the one that
+// is not over. The days before it are of one month, and so are those after it.
+func (d days) months(from, to time.Time) (first, end time.Time) {
+	if first = periodStart(from); first.Before(from) {
+		first = PeriodEnd(from)
+	}
+	if to.Before(first) {
+		first = to
+	}
+	if end = to; to.UnixMicro() != d.until {
+		end = periodStart(to)
+	}
+	if end.Before(first) {
+		end = first
+	}
+	return first, end
 }
 
 // during is the filter for another period.
@@ -194,76 +223,110 @@ func (f Filter) quarters(tx *sqldb.Tx, known map[int64]series, each func(at int6
 	})
 }
 
-// readDays reads whole days: those of single values when nothing else matters, which are few, else those of all series.
-func (g *grouping) readDays(tx *sqldb.Tx, f Filter, known map[int64]series) error {
+// read reads whole days or months: those of single values when nothing else matters, which are few, else those of all series.
+// SQLite adds up what has the same place in the grouping: every row that leaves it costs many times what one costs within.
+func (g *grouping) read(tx *sqldb.Tx, span Span, f Filter) error {
+	if !f.From.Before(f.To) {
+		return nil
+	}
 	var matter []field
 	for _, d := range fields() {
-		if len(d.wanted(f)) > 0 || g.by[d.dimension] {
+		if len(*d.wanted(&f)) > 0 || g.by[d.dimension] {
 			matter = append(matter, d)
 		}
 	}
-	at, columns, group := `at`, rollupColumns, ``
-	if !g.by[ByDay] {
-		at, columns, group = `MIN(at)`, `SUM(`+strings.ReplaceAll(rollupColumns, `, `, `), SUM(`)+`)`, ` GROUP BY `
+	at, group := `MIN(at)`, []string{} // of one month, or of no matter
+	if g.by[ByDay] || g.by[ByMonth] && span == Month {
+		at, group = `at`, []string{`at`}
 	}
 	args := []any{f.From.UnixMicro(), f.To.UnixMicro()}
+	sums := `SUM(` + strings.ReplaceAll(g.columns, `, `, `), SUM(`) + `)`
 	if len(matter) > 1 {
-		where, args := f.where(` WHERE `, args)
-		if group != "" {
-			group += `series`
+		where, args := f.where(` AND `, args)
+		values := []string{at}
+		for _, d := range g.fields {
+			values, group = append(values, d.column), append(group, d.column)
 		}
-		return tx.Each(`SELECT `+at+`, series, `+columns+` FROM rollup_days
-			WHERE series IN (SELECT id FROM rollup_series`+where+`) AND at >= $1 AND at < $2`+group, args, func(scan func(...any) error) error {
-			var at, id int64
-			s, err := scanSums(scan, &at, &id)
-			if err != nil {
-				return err
-			}
-			return g.add(at, known[id], s)
-		})
+		if len(group) == 0 {
+			group = []string{`series`}
+		}
+		return g.each(tx, `SELECT `+strings.Join(values, `, `)+`, `+sums+` FROM rollup_series JOIN rollup_`+string(span)+`s ON series = id
+			WHERE at >= $1 AND at < $2`+where+` GROUP BY `+strings.Join(group, `, `), args)
 	}
 	one := fields()[0]
 	if len(matter) == 1 {
 		one = matter[0]
 	}
-	where, args := f.where(` WHERE `, append(args, one.column))
-	if group != "" {
-		group += `value`
+	if len(g.fields) > 0 {
+		at, group = at+`, value`, append(group, `value`)
 	}
-	return tx.Each(`SELECT `+at+`, value, `+columns+` FROM rollup_day_values
-		WHERE field = $3 AND value IN (SELECT `+one.column+` FROM rollup_series`+where+`) AND at >= $1 AND at < $2`+group, args, func(scan func(...any) error) error {
+	where, args := f.where(` WHERE `, append(args, one.column))
+	return g.each(tx, `SELECT `+at+`, `+sums+` FROM rollup_`+string(span)+`_values WHERE field = $3 AND value IN (SELECT `+one.column+` FROM rollup_series`+where+`)
+		AND at >= $1 AND at < $2 GROUP BY `+strings.Join(append(group, `field`), `, `), args)
+}
+
+// each adds the rows of a query: a time, the values of the fields that are grouped by, and sums.
+func (g *grouping) each(tx *sqldb.Tx, query string, args []any) error {
+	return tx.Each(query, args, func(scan func(...any) error) error {
 		var at int64
-		var value string
-		s, err := scanSums(scan, &at, &value)
+		var of series
+		first := []any{&at}
+		for _, d := range g.fields {
+			first = append(first, d.in(&of))
+		}
+		s, err := g.scan(scan, first...)
 		if err != nil {
 			return err
 		}
-		var of series
-		*one.in(&of) = value
 		return g.add(at, of, s)
 	})
 }
 
-// openSums reads the open intents of a filter, of which there are few.
+// openSums adds the open calls of a filter, of which there are few.
 func openSums(tx *sqldb.Tx, f Filter, each func(at int64, of series, s Sums) error) error {
-	where, args := f.where(` AND `, []any{f.From.UnixMicro(), f.To.UnixMicro()})
-	return tx.Each(`SELECT sent_at, user_id, team_id, api_key_id, model, kind, at_most_charge FROM intents
-		WHERE state IN `+openStates+` AND +sent_at >= $1 AND +sent_at < $2`+where, args, func(scan func(...any) error) error {
-		var at int64
-		var of series
-		s := Sums{Open: 1}
-		if err := scan(&at, &of.userID, &of.teamID, &of.apiKeyID, &of.model, &of.kind, &s.Held); err != nil {
-			return err
+	return eachOpen(tx, func(c openCall) error {
+		if !f.has(c.at, c.series) {
+			return nil
 		}
-		return each(at, of, s)
+		return each(c.at, c.series, Sums{Open: 1, Held: c.hold})
 	})
+}
+
+// openCall is an intent that is open.
+type openCall struct {
+	place
+	series
+	state State
+	hold  money.Amount
+}
+
+// eachOpen reads all open calls. With another condition SQLite would not always find them by their own index.
+func eachOpen(tx *sqldb.Tx, each func(openCall) error) error {
+	return tx.Each(`SELECT id, sent_at, state, at_most_charge, user_id, team_id, api_key_id, model, kind FROM intents WHERE state IN `+openStates, nil,
+		func(scan func(...any) error) error {
+			var c openCall
+			if err := scan(&c.id, &c.at, &c.state, &c.hold, &c.userID, &c.teamID, &c.apiKeyID, &c.model, &c.kind); err != nil {
+				return err
+			}
+			return each(c)
+		})
+}
+
+// has reports whether a call of a series that was made at a time, in microseconds, is among those of a filter.
+func (f Filter) has(at int64, of series) bool {
+	for _, field := range fields() {
+		if values := *field.wanted(&f); len(values) > 0 && !slices.Contains(values, *field.in(&of)) {
+			return false
+		}
+	}
+	return at >= f.From.UnixMicro() && at < f.To.UnixMicro()
 }
 
 // where is the condition on the fields of a series, after a prefix, or "" when there is none. Its arguments follow args.
 func (f Filter) where(prefix string, args []any) (string, []any) {
 	var all []string
 	for _, field := range fields() {
-		if values := field.wanted(f); len(values) > 0 {
+		if values := *field.wanted(&f); len(values) > 0 {
 			marks := make([]string, len(values))
 			for i, v := range values {
 				args = append(args, v)
@@ -312,6 +375,9 @@ type grouping struct {
 	fields []field     // those among by
 	days   []time.Time // by ByDay
 	rows   map[groupKey]Sums
+
+	columns string // of the days and months that are read
+	scan    func(scan func(...any) error, first ...any) (Sums, error)
 }
 
 // groupKey is what a row stands for. The fields that it is not grouped by are empty.
@@ -328,7 +394,7 @@ func newGrouping(f Filter, zone *time.Location, by []Dimension) (*grouping, erro
 	if !onBound(f.From) || !onBound(f.To) {
 		return nil, fault.New(fault.Invalid, "A period begins and ends on a quarter of an hour.")
 	}
-	g := &grouping{by: map[Dimension]bool{}, rows: map[groupKey]Sums{}}
+	g := &grouping{by: map[Dimension]bool{}, rows: map[groupKey]Sums{}, columns: rollupColumns, scan: scanSums}
 	for _, d := range by {
 		g.by[d] = true
 	}

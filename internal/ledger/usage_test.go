@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -228,6 +229,29 @@ func compareUsage(t *testing.T, r *rig, calls []madeCall, f ledger.Filter, zone 
 	if sum, err := ledger.AddUp(rows); err != nil || sum != whole {
 		t.Fatalf("rows add up to %+v, want %+v, %v", sum, whole, err)
 	}
+	compareOverview(t, r, f, zone, whole)
+}
+
+// compareOverview checks that the rows and the days of an overview add up to the same, and the days of its first rows to them.
+func compareOverview(t *testing.T, r *rig, f ledger.Filter, zone *time.Location, whole ledger.Sums) {
+	t.Helper()
+	const most = 2
+	o, err := r.books.Overview(t.Context(), f, zone, ledger.ByUser, most)
+	if err != nil {
+		t.Fatal(err)
+	}
+	charted := func(rows []ledger.Row) string {
+		sum, err := ledger.AddUp(rows)
+		return fmt.Sprint(sum.Charge, sum.Requests(), sum.Prompt+sum.Completion, err)
+	}
+	want := charted([]ledger.Row{{Sums: whole}})
+	first := o.Rows[:min(most, len(o.Rows))]
+	if charted(o.Rows) != want || charted(o.Days) != want || charted(o.Most) != charted(first) {
+		t.Fatalf("%+v in %s: %+v, want %s", f, zone, o, want)
+	}
+	if !slices.IsSortedFunc(o.Rows, func(a, b ledger.Row) int { return cmp.Compare(b.Charge, a.Charge) }) {
+		t.Fatalf("not sorted: %+v", o.Rows)
+	}
 }
 
 // TestQuietDays are in the list, the short and the long one of the year too.
@@ -321,7 +345,15 @@ func TestCallsPage(t *testing.T) {
 	for _, c := range []struct {
 		users  []string
 		states []ledger.State
-	}{{nil, nil}, {[]string{"ada"}, nil}, {[]string{"ada", "bob"}, []ledger.State{ledger.Unknown, ledger.Sent}}} {
+	}{
+		{nil, nil},
+		{nil, []ledger.State{ledger.Settled}},
+		{nil, []ledger.State{ledger.Free, ledger.Unknown}},
+		{[]string{"ada"}, nil},
+		{[]string{"ada"}, []ledger.State{ledger.Settled, ledger.Sent}},
+		{[]string{"ada", "bob"}, []ledger.State{ledger.Unknown, ledger.Sent}},
+		{[]string{"nobody"}, nil},
+	} {
 		f.Users = c.users
 		var want, got []string
 		all := r.intents()

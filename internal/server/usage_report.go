@@ -113,12 +113,12 @@ func (s *Server) report(ctx context.Context, c caller, in *reportInput) (r usage
 		return r, err
 	}
 	by, key := dimension(in.By)
-	rows, err := s.Ledger.Usage(ctx, f, p.zone, ledger.ByDay, by)
+	found, err := s.Ledger.Overview(ctx, f, p.zone, by, mostSeries)
 	if err != nil {
 		return r, err
 	}
 	r.Period = p.told()
-	if err := r.fill(rows, key, p, s.Now()); err != nil {
+	if err := r.fill(found, key, s.Now()); err != nil {
 		return r, err
 	}
 	if err := s.compare(ctx, &r, f, p); err != nil {
@@ -144,65 +144,52 @@ func (p people) name(by, key string) (name, detail string) {
 	return key, ""
 }
 
-// fill makes all sums from the same rows, so that they agree.
-func (r *usageReport) fill(rows []ledger.Row, key func(ledger.Row) string, p period, now time.Time) (err error) {
-	sums, days := map[string]ledger.Sums{}, map[time.Time]map[string]ledger.Sums{}
-	for _, row := range rows {
-		k := key(row)
-		if sums[k], err = sums[k].Add(row.Sums); err != nil {
-			return err
-		}
-		if days[row.Day] == nil {
-			days[row.Day] = map[string]ledger.Sums{}
-		}
-		days[row.Day][k] = row.Sums
-	}
-	total, err := ledger.AddUp(rows)
+// fill makes the rows and their sum, and the days.
+func (r *usageReport) fill(found ledger.Overview, key func(ledger.Row) string, now time.Time) error {
+	total, err := ledger.AddUp(found.Rows)
 	if err != nil {
 		return err
 	}
 	r.Total, r.Rows, r.Series = newUsageSums(total), []usageRow{}, []string{}
-	for k, s := range sums {
-		r.Rows = append(r.Rows, usageRow{UsageSums: newUsageSums(s), Key: k})
+	for i, row := range found.Rows {
+		r.Rows = append(r.Rows, usageRow{UsageSums: newUsageSums(row.Sums), Key: key(row)})
+		if i < mostSeries {
+			r.Series = append(r.Series, key(row))
+		}
 	}
-	slices.SortFunc(r.Rows, func(a, b usageRow) int {
-		return cmp.Or(cmp.Compare(b.Charge, a.Charge), cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.Key, b.Key))
-	})
-	for _, row := range r.Rows[:min(mostSeries, len(r.Rows))] {
-		r.Series = append(r.Series, row.Key)
-	}
-	return r.fillDays(days, p, now)
-}
-
-// fillDays makes a row of every day, and of those to come only when they have something.
-func (r *usageReport) fillDays(sums map[time.Time]map[string]ledger.Sums, p period, now time.Time) error {
-	days, err := ledger.Days(p.from, p.to, p.zone)
-	if err != nil {
-		return err
+	parts := map[time.Time][]ledger.Row{}
+	for _, row := range found.Most {
+		parts[row.Day] = append(parts[row.Day], row)
 	}
 	r.Days = []usageDay{}
-	for _, day := range days {
-		if day.After(now) && len(sums[day]) == 0 {
-			continue
+	for _, day := range found.Days {
+		if day.Day.After(now) && day.Sums == (ledger.Sums{}) {
+			continue // of those to come only what has something
 		}
-		d := usageDay{Date: day.Format(time.DateOnly), Parts: make([]UsagePart, len(r.Series), len(r.Series)+1)}
-		var all, rest ledger.Sums
-		for k, s := range sums[day] {
-			if all, err = all.Add(s); err != nil {
-				return err
-			}
-			if i := slices.Index(r.Series, k); i >= 0 {
-				d.Parts[i] = newPart(s)
-			} else if rest, err = rest.Add(s); err != nil {
-				return err
-			}
-		}
-		if d.UsagePart = newPart(all); len(r.Rows) > len(r.Series) {
-			d.Parts = append(d.Parts, newPart(rest))
+		d, err := r.day(day, parts[day.Day], key)
+		if err != nil {
+			return err
 		}
 		r.Days = append(r.Days, d)
 	}
 	return nil
+}
+
+// day is a day with its parts, in the order of the series, and with the rest of it.
+func (r *usageReport) day(day ledger.Row, parts []ledger.Row, key func(ledger.Row) string) (usageDay, error) {
+	d := usageDay{UsagePart: newPart(day.Sums), Date: day.Day.Format(time.DateOnly), Parts: make([]UsagePart, len(r.Series), len(r.Series)+1)}
+	rest := day.Sums
+	for _, part := range parts {
+		d.Parts[slices.Index(r.Series, key(part))] = newPart(part.Sums)
+		var err error
+		if rest, err = rest.Minus(part.Sums); err != nil {
+			return d, err
+		}
+	}
+	if len(r.Rows) > len(r.Series) {
+		d.Parts = append(d.Parts, newPart(rest))
+	}
+	return d, nil
 }
 
 // compare adds the period before.
