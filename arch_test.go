@@ -34,7 +34,7 @@ var imports = map[string][]string{
 	"cmd/prove": {"internal/money"},
 
 	"internal/account": {"internal/fault", "internal/sqldb"},
-	"internal/backup":  {"internal/fault", "internal/ledger", "internal/sqldb"},
+	"internal/backup":  {"internal/fault", "internal/ledger", "internal/money", "internal/sqldb"},
 	"internal/chat":    {"internal/fault", "internal/ledger", "internal/meter", "internal/money", "internal/openai", "internal/sqldb"},
 	"internal/demo": {
 		"internal/account", "internal/chat", "internal/fault", "internal/ledger", "internal/meter", "internal/money", "internal/openrouter",

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"filippo.io/age"
 	"github.com/spf13/cobra"
 
 	"mai/internal/backup"
@@ -150,7 +149,7 @@ func restoreCommand() *cobra.Command {
 			if o.At, err = crashHook(config.CrashAt, config.CrashHit); err != nil {
 				return err
 			}
-			if o.Identities, err = readIdentities(identity); err != nil {
+			if o.Identities, err = backup.ReadIdentities(identity); err != nil {
 				return err
 			}
 			o.Confirm = func(p backup.Plan) error { return confirm(cmd, p, yes) }
@@ -174,23 +173,6 @@ func restoreCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was restored as JSON")
 	_ = cmd.MarkFlagRequired("to") // it exists
 	return cmd
-}
-
-// readIdentities reads the keys that may open a backup; none when no file is named.
-func readIdentities(path string) ([]age.Identity, error) {
-	if path == "" {
-		return nil, nil
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "The recovery key file %s cannot be read.", path)
-	}
-	defer func() { _ = file.Close() }() // it was only read
-	identities, err := age.ParseIdentities(file)
-	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "The file %s holds no recovery key. One is a line that begins with AGE-SECRET-KEY-1.", path)
-	}
-	return identities, nil
 }
 
 // confirm shows what a restore is going to do, and asks.

@@ -14,7 +14,7 @@ import (
 )
 
 func (p *program) clientCommand() *cobra.Command {
-	return noun("client", "Client companies", p.clientCreate(), p.clientDeploy(), p.clientHandover(), p.clientUpdate(), p.clientRollback(), p.clientLogs(), p.clientExec(), p.clientBackup(), p.clientOpen(), p.clientDoctor(),
+	return noun("client", "Client companies", p.clientCreate(), p.clientDeploy(), p.clientHandover(), p.clientUpdate(), p.clientRollback(), p.clientLogs(), p.clientExec(), p.clientBackup(), p.clientRestore(), p.clientOpen(), p.clientDoctor(),
 		p.clientList(), p.clientShow(), p.clientUsage(), p.clientLimit(),
 		p.clientState("suspend", "Disable a client's key, so that nothing more is spent", (*fleet.Fleet).Suspend),
 		p.clientState("resume", "End a suspension", (*fleet.Fleet).Activate), p.clientRotate(), p.clientDelete())

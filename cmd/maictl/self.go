@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	"filippo.io/age"
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
+	"mai/internal/backup"
 	"mai/internal/fault"
 	"mai/internal/fleet"
 )
@@ -50,14 +50,9 @@ func (p *program) selfRestore() *cobra.Command {
 		Example: "  maictl self restore maictl-2026-11-25.age --identity recovery.txt && maictl plan",
 		Args:    named(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			file, err := os.Open(identity)
+			identities, err := backup.ReadIdentities(identity)
 			if err != nil {
-				return fault.Wrap(fault.Invalid, err, "The recovery key file %s cannot be read.", identity)
-			}
-			defer func() { _ = file.Close() }() // it was only read
-			identities, err := age.ParseIdentities(file)
-			if err != nil {
-				return fault.Wrap(fault.Invalid, err, "The file %s holds no recovery key. One is a line that begins with AGE-SECRET-KEY-1.", identity)
+				return err
 			}
 			if err := fleet.RestoreSelf(cmd.Context(), args[0], p.dir, identities); err != nil {
 				return err

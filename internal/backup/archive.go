@@ -170,22 +170,32 @@ func openArchive(path string, identities []age.Identity, in *reader) (*Archive, 
 	return a, nil
 }
 
-func (a *Archive) open(path string, identities []age.Identity, in io.Reader) error {
+// plain reads a backup's file decrypted, through the reader, and says whether it was encrypted.
+func plain(file *os.File, identities []age.Identity, in io.Reader) (_ io.Reader, encrypted bool, err error) {
 	start := make([]byte, len(ageMagic))
-	n, err := a.file.ReadAt(start, 0)
+	n, err := file.ReadAt(start, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read %s: %w", path, err)
+		return nil, false, fmt.Errorf("read %s: %w", file.Name(), err)
 	}
-	if a.Encrypted = string(start[:n]) == ageMagic; a.Encrypted {
-		if len(identities) == 0 {
-			return fault.New(fault.Invalid, "The backup %s is encrypted. Give the file with its recovery key: --identity FILE.", path)
+	if string(start[:n]) != ageMagic {
+		return in, false, nil
+	}
+	if len(identities) == 0 {
+		return nil, true, fault.New(fault.Invalid, "The backup %s is encrypted. Give the file with its recovery key: --identity FILE.", file.Name())
+	}
+	if in, err = age.Decrypt(in, identities...); err != nil {
+		if _, wrong := errors.AsType[*age.NoIdentityMatchError](err); wrong {
+			return nil, true, fault.Wrap(fault.Forbidden, err, "The backup %s was encrypted for another key than this one. Use the recovery key that was in force when it was made.", file.Name())
 		}
-		if in, err = age.Decrypt(in, identities...); err != nil {
-			if _, wrong := errors.AsType[*age.NoIdentityMatchError](err); wrong {
-				return fault.Wrap(fault.Forbidden, err, "The backup %s was encrypted for another key than this one. Use the recovery key that was in force when it was made.", path)
-			}
-			return broken(path, err)
-		}
+		return nil, true, broken(file.Name(), err)
+	}
+	return in, true, nil
+}
+
+func (a *Archive) open(path string, identities []age.Identity, in io.Reader) error {
+	in, encrypted, err := plain(a.file, identities, in)
+	if a.Encrypted = encrypted; err != nil {
+		return err
 	}
 	if a.zstd, err = zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(64<<20)); err != nil {
 		return broken(path, err)
@@ -224,9 +234,19 @@ func (a *Archive) Close() {
 	_ = a.file.Close() // it was only read
 }
 
-// Unpack writes the files of the archive into a folder, durably, and compares each with the manifest. It must be called
-// once.
+// Unpack writes the files of the archive into a folder, durably, and compares each with the manifest. Of Unpack and Check
+// one may be called, once.
 func (a *Archive) Unpack(dir string) error {
+	return a.walk(func(f File) error { return a.unpackFile(filepath.Join(dir, f.Name), f) })
+}
+
+// Check reads the archive to its end and compares each file with the manifest, without keeping any.
+func (a *Archive) Check() error {
+	return a.walk(func(f File) error { return a.copyFile(io.Discard, f) })
+}
+
+// walk calls fn with each file, whose content the tar then yields.
+func (a *Archive) walk(fn func(File) error) error {
 	for _, f := range a.Files {
 		header, err := a.tar.Next()
 		if err != nil {
@@ -236,7 +256,7 @@ func (a *Archive) Unpack(dir string) error {
 		if header.Name != f.Name || f.Name != filepath.Base(f.Name) || f.Name == manifestFile || header.Typeflag != tar.TypeReg {
 			return broken(a.file.Name(), fmt.Errorf("it holds %q where its manifest says %q", header.Name, f.Name))
 		}
-		if err := a.unpackFile(filepath.Join(dir, f.Name), f); err != nil {
+		if err := fn(f); err != nil {
 			return err
 		}
 	}
@@ -258,26 +278,54 @@ func (a *Archive) unpackFile(path string, want File) error {
 	if err != nil {
 		return fmt.Errorf("unpack: %w", err)
 	}
-	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(diskWriter{&synced{File: file}}, h), a.tar)
+	err = a.copyFile(diskWriter{&synced{File: file}}, want)
 	if err == nil {
 		err = file.Sync()
 	}
 	if closing := file.Close(); err == nil {
 		err = closing
 	}
-	failed, onDisk := errors.AsType[*diskError](err)
-	switch {
-	case onDisk && errors.Is(err, syscall.ENOSPC):
-		return fault.Wrap(fault.Unavailable, err, "The disk of %s is full: %s needs %d bytes. Free some space and try again.", filepath.Dir(path), want.Name, want.Size)
-	case onDisk:
+	if failed, onDisk := errors.AsType[*diskError](err); onDisk {
+		if errors.Is(err, syscall.ENOSPC) {
+			return fault.Wrap(fault.Unavailable, err, "The disk of %s is full: %s needs %d bytes. Free some space and try again.", filepath.Dir(path), want.Name, want.Size)
+		}
 		return failed.err
-	case err != nil:
+	}
+	return err
+}
+
+// copyFile copies the file that the tar yields now, and compares it with the manifest. An error of the writer is returned
+// as it is.
+func (a *Archive) copyFile(to io.Writer, want File) error {
+	h := sha256.New()
+	n, err := io.Copy(io.MultiWriter(to, h), a.tar)
+	if failed, onDisk := errors.AsType[*diskError](err); onDisk {
+		return failed
+	}
+	if err == nil && (n != want.Size || hex.EncodeToString(h.Sum(nil)) != want.SHA256) {
+		err = fmt.Errorf("%s is not what was packed", want.Name)
+	}
+	if err != nil {
 		return broken(a.file.Name(), err)
-	case n != want.Size || hex.EncodeToString(h.Sum(nil)) != want.SHA256:
-		return broken(a.file.Name(), fmt.Errorf("%s is not what was packed", want.Name))
 	}
 	return nil
+}
+
+// OpenPlain opens a backup as what it is inside of its encryption: an archive that needs no key. Each piece is
+// authenticated before it is passed on, so a damaged or shortened one fails to be read to its end.
+func OpenPlain(ctx context.Context, path string, identities ...age.Identity) (io.ReadCloser, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fault.Wrap(fault.NotFound, err, "The backup %s cannot be read.", path)
+	}
+	in, _, err := plain(file, identities, &reader{ctx: ctx, r: file})
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{in, file}, nil
 }
 
 // diskWriter marks errors of writing, so that a full disk is not taken for a damaged archive.

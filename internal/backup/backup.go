@@ -238,6 +238,9 @@ func (b *Backups) make(ctx context.Context) (r Record, err error) {
 	}
 	b.o.At("backup/verified")
 	r.Recipients, r.VerifiedAt = texts, b.o.Now().UTC()
+	for _, one := range list {
+		r.Keepers = append(r.Keepers, one.Keeper)
+	}
 	return r, full(b.o.Folder, b.keep(archive, name, r))
 }
 
@@ -282,7 +285,7 @@ func (b *Backups) verify(ctx context.Context, scratch, archive string, once age.
 		return err
 	}
 	report, err := check(ctx, scratch, r.Manifest)
-	r.Entries = report.Entries
+	r.Entries, r.Charge = report.Entries, &report.Charge
 	return errors.Join(err, os.RemoveAll(scratch))
 }
 

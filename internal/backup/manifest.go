@@ -18,6 +18,7 @@ import (
 
 	"mai/internal/fault"
 	"mai/internal/ledger"
+	"mai/internal/money"
 	"mai/internal/sqldb"
 )
 
@@ -57,12 +58,15 @@ func (m Manifest) Sealed() bool {
 // Record is what is known of a stored backup: it was read back from where it is, restored, and its ledger verified.
 type Record struct {
 	Manifest
-	Archive    string    `json:"archive"`    // name of the file
-	Size       int64     `json:"size"`       // of the archive, bytes
-	SHA256     string    `json:"sha256"`     // of the archive
-	Recipients []string  `json:"recipients"` // who can open it; none when it is not encrypted
+	Archive    string    `json:"archive"`           // name of the file
+	Size       int64     `json:"size"`              // of the archive, bytes
+	SHA256     string    `json:"sha256"`            // of the archive
+	Recipients []string  `json:"recipients"`        // who can open it; none when it is not encrypted
+	Keepers    []Keeper  `json:"keepers,omitempty"` // who has the private half of each
 	VerifiedAt time.Time `json:"verified_at"`
 	Entries    int64     `json:"entries"` // of the ledger, all verified
+	// Charge is the sum of all entries; nil when an older release made the backup.
+	Charge *money.Amount `json:"charge,omitempty"`
 }
 
 // describe reads what the manifest says of a copied database, and of the sealing key when the archive shall hold it.

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"filippo.io/age"
@@ -95,4 +96,21 @@ func ageRecipients(list []Recipient) (keys []age.Recipient, texts []string, err 
 		keys, texts = append(keys, key), append(texts, r.Key)
 	}
 	return keys, texts, nil
+}
+
+// ReadIdentities reads the keys that may open a backup; none when no file is named.
+func ReadIdentities(path string) ([]age.Identity, error) {
+	if path == "" {
+		return nil, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "The recovery key file %s cannot be read.", path)
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	identities, err := age.ParseIdentities(file)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "The file %s holds no recovery key. One is a line that begins with AGE-SECRET-KEY-1.", path)
+	}
+	return identities, nil
 }

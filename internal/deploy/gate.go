@@ -78,10 +78,11 @@ func (h *Host) drain(ctx context.Context, in Instance, wait string) (running int
 	return drained.Running, err
 }
 
-// once runs a command of an instance's image on the instance's data, in a container of its own that is removed, and
-// returns what it printed. Its words are the error when it fails.
-func (h *Host) once(ctx context.Context, in Instance, command ...string) (stdout []byte, err error) {
+// once runs a command of an instance's image on the instance's folders and one more if there is one, in a container of its
+// own that is removed, and returns what it printed. Its words are the error when it fails.
+func (h *Host) once(ctx context.Context, in Instance, more []bind, command ...string) (stdout []byte, err error) {
 	s := in.spec("")
+	s.binds = append(s.binds, more...)
 	s.name, s.network, s.labels = in.Name+"-once", "", map[string]string{labelRelease: in.Image.Digest}
 	delete(s.env, "MAI_TRUSTED_PROXIES")
 	if err := h.remove(ctx, s.name); err != nil {

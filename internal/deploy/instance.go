@@ -52,6 +52,12 @@ const (
 	noteFile     = "client.json" // in the folder of one
 )
 
+// Database is the file of an instance's data on its host.
+func (i Instance) Database() string { return i.dataFolder() + "/mai.db" }
+
+// Backups is the folder of an instance's backups on its host.
+func (i Instance) Backups() string { return i.Folder() + "/backups" }
+
 // instancePort is where mai listens in its container; drainTime how long it may let open answers finish when stopped.
 const (
 	instancePort = 8080

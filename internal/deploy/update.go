@@ -341,7 +341,7 @@ func (h *Host) rename(ctx context.Context, from, to string) error {
 func (h *Host) rehearse(ctx context.Context, in Instance) (schema [2]int64, err error) {
 	limit, cancel := context.WithTimeout(ctx, rehearsalPatience)
 	defer cancel()
-	out, err := h.once(limit, in, "migrate", "--check", "--json")
+	out, err := h.once(limit, in, nil, "migrate", "--check", "--json")
 	var found struct{ From, To int64 }
 	if err == nil {
 		if err = json.Unmarshal(out, &found); err != nil {

@@ -9,15 +9,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"mai/internal/backup"
 	"mai/internal/deploy"
 	"mai/internal/fault"
 	"mai/internal/remote"
+	"mai/internal/sqldb"
 )
 
 // BackUp has a client's instance make a backup, which it proves by restoring it on its own host, and copies it to a folder
@@ -37,16 +40,25 @@ func (f *Fleet) BackUp(ctx context.Context, c Client, to string) (r backup.Recor
 	if to == "" {
 		return r, "", nil
 	}
+	if to, err = filepath.Abs(to); err != nil {
+		return r, "", err
+	}
 	w := onClient(c)
 	machine, err := f.machine(ctx, w)
 	if err == nil {
-		kept, err = keepCopy(ctx, machine, deploy.Instance{Name: c.Instance()}.Folder()+"/backups", r, filepath.Join(to, c.Instance()))
+		kept, err = keepCopy(ctx, machine, deploy.Instance{Name: c.Instance()}.Backups(), r, filepath.Join(to, c.Instance()))
+	}
+	if err == nil { // for a restore without the server
+		err = f.db.Write(ctx, func(tx *sqldb.Tx) error { return set(tx, copiesSetting(c), filepath.Join(to, c.Instance())) })
 	}
 	return r, kept, errors.Join(err, w.leave())
 }
 
-// keepCopy copies an archive from a folder of a machine into one of this machine, with its record. It is there under its
-// name only when it is whole.
+// copiesSetting is the row of the folder in which copies of a client's backups were last kept.
+func copiesSetting(c Client) string { return "copies " + c.ID }
+
+// keepCopy copies an archive from a folder of a machine into one of this machine, with its record and the list of erased
+// users. It is there under its name only when it is whole.
 func keepCopy(ctx context.Context, machine *remote.Machine, folder string, r backup.Record, to string) (kept string, err error) {
 	if len(r.Recipients) == 0 {
 		return "", fault.New(fault.Conflict, "The backup was made, and stays on its host: it is not encrypted, so it is not copied off it. An admin of the client makes a recovery key in Settings → Backups, or lets the provider in there.")
@@ -74,6 +86,33 @@ func keepCopy(ctx context.Context, machine *remote.Machine, folder string, r bac
 	if err != nil {
 		return "", err
 	}
-	name, _, _ := strings.Cut(kept, ".tar")
-	return kept, errors.Join(os.WriteFile(name+".json", text, 0o600), os.Rename(kept+".part", kept))
+	return kept, errors.Join(keepErased(machine, folder, to), os.WriteFile(recordOf(kept), text, 0o600), os.Rename(kept+".part", kept))
+}
+
+// recordOf is the file that tells of an archive.
+func recordOf(archive string) string {
+	name, _, _ := strings.Cut(filepath.Base(archive), ".tar")
+	return filepath.Join(filepath.Dir(archive), name+".json")
+}
+
+// keepErased adds to the list of erased users that is kept beside the copies of backups what the list on the host has more:
+// on a new server a restore has to know them, too. A line is an id and a time.
+func keepErased(machine *remote.Machine, folder, to string) error {
+	there, err := machine.ReadFile(path.Join(folder, backup.ErasedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	name := filepath.Join(to, backup.ErasedFile)
+	here, errHere := os.ReadFile(name)
+	if errors.Is(errHere, fs.ErrNotExist) {
+		errHere = nil
+	}
+	if err = errors.Join(err, errHere); err != nil {
+		return err
+	}
+	all := slices.Compact(slices.Sorted(slices.Values(strings.FieldsFunc(string(here)+"\n"+string(there), func(r rune) bool { return r == '\n' }))))
+	if err := os.WriteFile(name+".part", []byte(strings.Join(all, "\n")+"\n"), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(name+".part", name)
 }

@@ -130,8 +130,8 @@ func (f *Fleet) wanted(ctx context.Context, w *work) (deploy.Instance, error) {
 // title is what a workspace calls itself.
 func title(c Client) string { return "mAI - " + c.Name }
 
-// planRelease brings the client's container to what is wanted of it.
-func (f *Fleet) planRelease(ctx context.Context, w *work) (plan []action, err error) {
+// planFiles sees to all that the client's container needs on the server: its folders, its secrets, its image.
+func (f *Fleet) planFiles(ctx context.Context, w *work) (plan []action, err error) {
 	host, err := f.host(ctx, w)
 	if err != nil {
 		return nil, err
@@ -160,6 +160,19 @@ func (f *Fleet) planRelease(ctx context.Context, w *work) (plan []action, err er
 		}
 		plan = append(plan, f.sendImage(w, host, in.Image))
 	}
+	return plan, nil
+}
+
+// planRelease brings the client's container to what is wanted of it.
+func (f *Fleet) planRelease(ctx context.Context, w *work) ([]action, error) {
+	host, err := f.host(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	in, err := f.wanted(ctx, w)
+	if err != nil {
+		return nil, err
+	}
 	state, err := host.State(ctx, in.Name)
 	if err != nil {
 		return nil, err
@@ -176,13 +189,13 @@ func (f *Fleet) planRelease(ctx context.Context, w *work) (plan []action, err er
 	case unfinished:
 		what = "end the update of " + in.Name + " that broke off"
 	case differs == "":
-		return plan, nil
+		return nil, nil
 	case state.Running:
 		what = fmt.Sprintf("update %s to the release %s, as %s", in.Name, in.Image.Short(), differs)
 	default:
 		what = fmt.Sprintf("start %s with the release %s, as %s", in.Name, in.Image.Short(), differs)
 	}
-	return append(plan, action{what, func(ctx context.Context) error { return f.bringInstance(ctx, w, host, in, unfinished) }}), nil
+	return []action{{what, func(ctx context.Context) error { return f.bringInstance(ctx, w, host, in, unfinished) }}}, nil
 }
 
 // bringInstance has a server run an instance as it is wanted.

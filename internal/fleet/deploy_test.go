@@ -54,7 +54,7 @@ func newHostRig(t *testing.T, opts dockersim.Options) *hostRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.ssh, err = sshsim.New(sshsim.Options{Root: r.root, Authorized: ours, Sockets: engine.Sockets(), Run: measured}); err != nil {
+	if r.ssh, err = sshsim.New(sshsim.Options{Root: r.root, Authorized: ours, Sockets: engine.Sockets(), Run: onRoot(r.root)}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

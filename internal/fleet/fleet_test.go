@@ -43,6 +43,9 @@ type rig struct {
 
 	resolver *net.Resolver
 	dnsWait  time.Duration
+
+	at  func(string) // nil, or called at every point between two effects
+	now func() time.Time
 }
 
 func newRig(t testing.TB) *rig {
@@ -76,7 +79,7 @@ func newRig(t testing.TB) *rig {
 func (r *rig) open(management string) *fleet.Fleet {
 	r.t.Helper()
 	f, err := fleet.Open(r.t.Context(), fleet.Options{Dir: r.dir, BaseURL: r.server.URL + "/api/v1", Management: management,
-		HTTP: &http.Client{Timeout: 10 * time.Second}, Hetzner: r.project, Poll: time.Millisecond, Resolver: r.resolver, DNSWait: r.dnsWait, TLS: r.tls})
+		HTTP: &http.Client{Timeout: 10 * time.Second}, Hetzner: r.project, Poll: time.Millisecond, Resolver: r.resolver, DNSWait: r.dnsWait, TLS: r.tls, At: r.at, Now: r.now})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"filippo.io/age"
+
 	"mai/internal/deploy"
 	"mai/internal/fault"
 	"mai/internal/sqldb"
@@ -39,8 +41,8 @@ func (f *Fleet) steps(w *work) []step {
 	case w.State == Deleted:
 		return []step{key, {"removal", f.planRemoval}, server, dns}
 	}
-	return []step{key, server, dns, {"boot", f.planBoot}, {"access", f.planAccess}, {"docker", f.planDocker}, {"instance", f.planInstance}, {"release", f.planRelease},
-		{"edge", f.planEdge}, {"healthy", f.planHealthy}}
+	return []step{key, server, dns, {"boot", f.planBoot}, {"access", f.planAccess}, {"docker", f.planDocker}, {"instance", f.planInstance},
+		{"files", f.planFiles}, {"restore", f.planRestore}, {"release", f.planRelease}, {"edge", f.planEdge}, {"healthy", f.planHealthy}}
 }
 
 // Progress is told as the steps of a client or server go.
@@ -58,6 +60,8 @@ type work struct {
 	discard  bool            // whether a rollback may put data aside
 	aside    string          // where it put them
 	exchange deploy.Exchange // what came of an update
+
+	identities []age.Identity // that may open the backup which is to be restored
 }
 
 // onClient is the work on a client, with its own server if it has one.
@@ -91,6 +95,9 @@ func (f *Fleet) settle(ctx context.Context, w *work, tell Progress) error {
 		err = f.write(ctx, w, func(tx *sqldb.Tx) error {
 			_, err := tx.Exec(`UPDATE clients SET ready_at = COALESCE(ready_at, $1), gone_at = CASE state WHEN 'deleted' THEN $1 END WHERE id = $2`,
 				tx.Now.UnixMicro(), w.ID)
+			if err == nil {
+				_, err = tx.Exec(`UPDATE restores SET done_at = $1 WHERE client_id = $2 AND placed_at IS NOT NULL AND done_at IS NULL`, tx.Now.UnixMicro(), w.ID)
+			}
 			return err
 		})
 	}

@@ -166,19 +166,21 @@ func (f *Fleet) ReplaceServer(ctx context.Context, s Server, tell Progress) (Ser
 	if there != nil {
 		return s, fault.New(fault.Conflict, "The server %s (%d) is there. Nothing was changed.", s.Name, s.HetznerID)
 	}
-	public, private, err := newSSHKey("root@" + s.Name)
-	if err != nil {
-		return s, err
-	}
-	err = f.changeServer(ctx, s, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(`UPDATE servers SET hetzner_id = NULL, ipv4 = '', ipv6 = '', host_key = $1, sealed_host_key = $2, ready_at = NULL, updated_at = $3
-			WHERE id = $4 AND hetzner_id = $5`, public, f.sealer.Seal(private, hostKeyLabel(s.ID)), tx.Now.UnixMicro(), s.ID, s.HetznerID)
-		return err
-	})
-	if err != nil {
+	if err := f.changeServer(ctx, s, func(tx *sqldb.Tx) error { return f.renew(tx, s) }); err != nil {
 		return s, err
 	}
 	return s, f.bring(ctx, &s, tell)
+}
+
+// renew has a server that is gone at Hetzner made again, with another host key.
+func (f *Fleet) renew(tx *sqldb.Tx, s Server) error {
+	public, private, err := newSSHKey("root@" + s.Name)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(`UPDATE servers SET hetzner_id = NULL, ipv4 = '', ipv6 = '', host_key = $1, sealed_host_key = $2, ready_at = NULL, updated_at = $3
+		WHERE id = $4 AND hetzner_id = $5`, public, f.sealer.Seal(private, hostKeyLabel(s.ID)), tx.Now.UnixMicro(), s.ID, s.HetznerID)
+	return err
 }
 
 // DeleteServer deletes a server with all that is on it; an adopted one is only forgotten. Conflict while clients live there.

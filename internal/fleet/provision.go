@@ -51,7 +51,11 @@ func (f *Fleet) planServer(ctx context.Context, w *work) ([]action, error) {
 		plan, _, err := f.planProject(ctx, w)
 		return append(plan, f.discard(w, s, there), f.createServer(w, s, sealed)), err
 	case s.HetznerID != 0:
-		return nil, fault.New(fault.Conflict, "The server %s (%d) was deleted at Hetzner, with what was on it. Make a new one in its place with `maictl server replace %s`.", s.Name, s.HetznerID, s.Name)
+		remedy := "Make a new one in its place with `maictl server replace " + s.Name + "`."
+		if w.ID != "" {
+			remedy = "Bring its client back on a new one with `maictl client restore " + w.Slug + "`, or make an empty one with `maictl server replace " + s.Name + "`."
+		}
+		return nil, fault.New(fault.Conflict, "The server %s (%d) was deleted at Hetzner, with what was on it. %s", s.Name, s.HetznerID, remedy)
 	}
 	plan, _, err := f.planProject(ctx, w)
 	return append(plan, f.createServer(w, s, sealed)), err
