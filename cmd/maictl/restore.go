@@ -76,8 +76,8 @@ func (p *program) clientRestore() *cobra.Command {
 says how old the backup is and what would be lost, and asks. A backup that is damaged, or that no given key opens, is refused
 before anything is changed. The key stays here: the backup is decrypted here and goes to the server through SSH. There it is
 restored beside the data and its ledger verified; only then the instance stops, its data are put aside, and it starts with those
-of the backup. A server that is gone at Hetzner is made anew first, with its name in DNS. What was spent since the backup
-shows in the workspace as a gap, and is never billed. It can be killed at any moment: run it again, or "maictl resume".`
+of the backup. A server that is gone at Hetzner is made anew first, of the type that it was, with its name in DNS. What was spent since
+the backup shows in the workspace as a gap, and is never billed. It can be killed at any moment: run it again, or "maictl resume".`
 	cmd.Flags().StringVar(&wish.From, "from", "", "the backup: a file here, or the name of one on the server")
 	cmd.Flags().BoolVar(&newest, "newest", true, "the newest of the copies here and the backups on the server; what happens without --from")
 	cmd.Flags().StringVar(&identity, "identity", "", "file with a key that opens it (AGE-SECRET-KEY-1...)")

@@ -114,7 +114,10 @@ func (h *Host) once(ctx context.Context, in Instance, more []bind, command ...st
 		return nil, err
 	}
 	if status != 0 {
-		words := strings.TrimPrefix(strings.TrimSpace(said.String()), "mai: ")
+		words := strings.TrimSpace(said.String())
+		if i := strings.LastIndex("\n"+words, "\nmai: "); i >= 0 { // after what it said on its way
+			words = words[i+len("mai: "):]
+		}
 		return nil, fault.New(fault.Upstream, "%s", words[max(0, len(words)-500):])
 	}
 	return out.Bytes(), nil

@@ -70,7 +70,7 @@ func (r *restoreRig) once(command []string) (stdout, stderr string, status int) 
 		return `{"from":1,"to":1}`, "", 0
 	}
 	if r.full {
-		return "", "mai: The disk of /restore/data has 1 MB free, and the backup needs 9 MB.", 1
+		return "", "Backup    2026-11-25\nmai: The disk of /restore/data has 1 MB free, and the backup needs 9 MB.", 1
 	}
 	inside := func(name string) string { return filepath.Join(r.root, restoreClient, name) }
 	_, _, err := backup.Restore(context.Background(), backup.RestoreOptions{Archive: inside(command[1]), To: inside(command[3]),
@@ -316,7 +316,7 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 	r.full = true
 	_, err = r.restore(fleet.RestoreWish{From: record.Archive, Identities: []age.Identity{r.identity}})
-	if !fault.Is(err, fault.Conflict) || !strings.Contains(fault.Message(err), "1 MB free") {
+	if !fault.Is(err, fault.Conflict) || !strings.Contains(fault.Message(err), "as they were: The disk of /restore/data has 1 MB free") {
 		t.Errorf("a full disk: %v", err)
 	}
 	r.is("second")
