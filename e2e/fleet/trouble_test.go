@@ -82,7 +82,8 @@ func TestManyClients(t *testing.T) {
 		}
 	}
 	memory, err := p.machines.inside(t.Context(), host, "sh", "-c",
-		`for name in mai edge dockerd containerd; do ps -C $name -o rss= | awk -v name=$name '{n++; sum+=$1} END {printf "%d × %s: %.0f MB\n", n, name, sum/1024}'; done`)
+		`for name in mai edge dockerd containerd; do ps -C $name -o rss= | awk -v name=$name '{n++; sum+=$1; if (n==1 || $1<least) least=$1; if ($1>most) most=$1} END {printf "%d × %s: %.0f MB, each %.0f to %.0f MB\n", n, name, sum/1024, least/1024, most/1024}'; done
+docker stats --no-stream --format '{{.Name}} {{.MemUsage}}' | grep -v edge | awk '{n++; sum+=$2; if (n==1 || $2+0<least) least=$2+0; if ($2+0>most) most=$2+0} END {printf "their cgroups: %.0f MiB, each %.1f to %.1f MiB\n", sum, least, most}'`)
 	if err != nil {
 		t.Error(err)
 	}
