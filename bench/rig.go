@@ -76,9 +76,13 @@ func (r *rig) simulator(ctx context.Context, programs ...string) (upstream strin
 	return line[strings.Index(line, "http://"):], nil
 }
 
-// serve starts mai on a data folder.
+// serve starts mai on a data folder, which may know another upstream of an earlier run: only a key file comes before that.
 func (r *rig) serve(ctx context.Context, upstream, addr, dir string) (*process, error) {
-	p, _, err := r.run(ctx, []string{"OPENROUTER_BASE_URL=" + upstream, "OPENROUTER_API_KEY=" + simulatorKey, "LOG_LEVEL=error"},
+	keyFile := filepath.Join(r.dir, "key")
+	if err := os.WriteFile(keyFile, []byte(simulatorKey), 0o600); err != nil {
+		return nil, err
+	}
+	p, _, err := r.run(ctx, []string{"OPENROUTER_BASE_URL=" + upstream, "OPENROUTER_API_KEY_FILE=" + keyFile, "LOG_LEVEL=error"},
 		filepath.Join(r.dir, "mai"), "serve", "--addr", addr, "--data", dir)
 	return p, err
 }
