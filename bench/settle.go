@@ -83,7 +83,8 @@ func settleRate(ctx context.Context, dir string) (cost settleCost, err error) {
 		errors.Join(append(errs, err)...)
 }
 
-// spent is the processor time of this process in microseconds, and how many bytes it had written to a disk.
+// spent is the processor time of this process in microseconds, and how many bytes it has written to files. What the kernel
+// counts as written to the disk would grow with how it holds a large file in memory.
 func spent() (cpu, written int64, err error) {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -94,7 +95,7 @@ func spent() (cpu, written int64, err error) {
 		return 0, 0, err
 	}
 	for line := range strings.Lines(string(text)) {
-		if n, found := strings.CutPrefix(line, "write_bytes: "); found {
+		if n, found := strings.CutPrefix(line, "wchar: "); found {
 			written, err = strconv.ParseInt(strings.TrimSpace(n), 10, 64)
 		}
 	}
