@@ -233,7 +233,7 @@ func TestKilledRestoreOnNewServer(t *testing.T) {
 	const client, domain, server = "Company ABC", "companyabc." + baseDomain, "mai-companyabc"
 	p.must(nil, "client", "create", client, "--limit", "500", "--domain", domain)
 	s := p.backUp(p.use(client, "https://"+domain), client)
-	for point := 1; ; point += counts(17, 1) {
+	for point := 1; ; point += counts(26, 1) {
 		if _, err := p.hetzner.Vanish(server); err != nil {
 			t.Fatal(err)
 		}

@@ -20,9 +20,16 @@ import (
 	sshsim "mai/internal/remote/sim"
 )
 
-// hostRig is a rig with a server shared1: an SSH server and a Docker engine in this process.
+// hostRig is a rig with a server shared1.
 type hostRig struct {
 	*rig
+	*home // on which clients are reached
+	opts  dockersim.Options
+	dns   *names
+}
+
+// home is an SSH server and a Docker engine in this process.
+type home struct {
 	engine *dockersim.Engine
 	ssh    *sshsim.Machine
 	root   string // the server's files
@@ -30,52 +37,55 @@ type hostRig struct {
 
 func newHostRig(t *testing.T, opts dockersim.Options) *hostRig {
 	t.Helper()
-	engine := dockersim.New(opts)
-	t.Cleanup(engine.Close)
-	r := &hostRig{rig: newRig(t), engine: engine, root: t.TempDir()}
-	public, certificate := engine.Public()
-	r.tls = deploy.TLS{
-		Trusted: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}),
-		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "tcp", public)
-		},
-	}
-	dns, resolver := serveNames(t)
+	r := &hostRig{rig: newRig(t), opts: opts}
+	r.dns, r.resolver = serveNames(t)
 	for _, client := range []string{"abc", "second"} {
-		dns.set(client+".example.com", "127.0.0.1")
+		r.dns.set(client+".example.com", "127.0.0.1")
 	}
-	r.resolver, r.dnsWait = resolver, time.Minute
+	r.dnsWait = time.Minute
+	r.tls.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		public, _ := r.engine.Public()
+		return (&net.Dialer{}).DialContext(ctx, "tcp", public)
+	}
 	r.fleet = r.open(management)
-	line, err := r.fleet.SSHKey(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ours, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.ssh, err = sshsim.New(sshsim.Options{Root: r.root, Authorized: ours, Sockets: engine.Sockets(), Run: onRoot(r.root)}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := r.ssh.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	addr, port, err := net.SplitHostPort(r.ssh.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := fleet.NewHost{Name: "shared1", Addresses: []string{addr}, User: "root", HostKey: r.ssh.HostKey()}
-	if in.Port, err = strconv.Atoi(port); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.fleet.AdoptServer(t.Context(), in); err != nil {
-		t.Fatal(err)
-	}
+	r.home = r.adopt("shared1", "127.0.0.1")
+	_, certificate := r.engine.Public()
+	r.tls.Trusted = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})
+	r.fleet = r.open(management)
 	r.release(deploy.TitleMai, "v1")
 	r.release(deploy.TitleEdge, "e1")
 	return r
+}
+
+// adopt starts a server and takes it into the fleet.
+func (r *hostRig) adopt(name, address string) *home {
+	r.t.Helper()
+	h := &home{engine: dockersim.New(r.opts), root: r.t.TempDir()}
+	r.t.Cleanup(h.engine.Close)
+	line, err := r.fleet.SSHKey(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ours, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if h.ssh, err = sshsim.New(sshsim.Options{Root: h.root, Address: address, Authorized: ours, Sockets: h.engine.Sockets(), Run: onRoot(h.root)}); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = h.ssh.Close() }) // a test may have closed it
+	addr, port, err := net.SplitHostPort(h.ssh.Addr())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	in := fleet.NewHost{Name: name, Addresses: []string{addr}, User: "root", HostKey: h.ssh.HostKey()}
+	if in.Port, err = strconv.Atoi(port); err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := r.fleet.AdoptServer(r.t.Context(), in); err != nil {
+		r.t.Fatal(err)
+	}
+	return h
 }
 
 // release makes an image and adds it.

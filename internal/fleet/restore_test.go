@@ -420,6 +420,41 @@ func TestRestoreIsGivenUp(t *testing.T) {
 	r.is("second")
 }
 
+// TestRestoreElsewhere moves a client to another server while its own is well, and back when that other one is dead.
+func TestRestoreElsewhere(t *testing.T) {
+	r := newRestoreRig(t)
+	r.backUp(false)
+	r.write("second")
+	first, second := r.home, r.adopt("shared2", "127.0.0.2")
+	move := func(to *home, name, address, from string) fleet.Restore {
+		t.Helper()
+		r.dns.set("abc.example.com", address)
+		r.home = to
+		plan, err := r.restore(fleet.RestoreWish{Host: name, From: from, Identities: []age.Identity{r.identity}})
+		if err != nil || !plan.Moves || plan.Server.Name != name {
+			t.Fatalf("%+v, %v", plan, err)
+		}
+		c, err := r.fleet.Client(t.Context(), r.client.Slug)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.client = c
+		return plan
+	}
+	plan := move(second, "shared2", "127.0.0.2", "")
+	r.is("first")
+	r.home = first
+	r.runs("mai-edge running e1")
+	if got := r.state(restoreData); got != "second" {
+		t.Errorf("what the first server kept is %q", got)
+	}
+	if err := second.ssh.Close(); err != nil {
+		t.Fatal(err)
+	}
+	move(first, "shared1", "127.0.0.1", plan.Archive)
+	r.is("first", "second")
+}
+
 // TestRestoreOnANewServer sees that a client's own server is gone, and knows of the copies that were kept here.
 func TestRestoreOnANewServer(t *testing.T) {
 	host := newRestoreRig(t)

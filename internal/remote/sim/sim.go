@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -32,6 +33,8 @@ type Options struct {
 	Sockets map[string]string
 	// Authorized is a key that may come in, beside those that its file .ssh/authorized_keys lists; its home is /.
 	Authorized ssh.PublicKey
+	// Address is the loopback address of its SSH server; "" is 127.0.0.1.
+	Address string
 	// NoForwarding refuses reverse listeners, as AllowTcpForwarding no does.
 	NoForwarding bool
 }
@@ -49,9 +52,9 @@ type Machine struct {
 	argv    [][]string
 }
 
-// New starts a machine on a free port of the loopback address.
+// New starts a machine on a free port of its address.
 func New(opts Options) (*Machine, error) {
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(cmp.Or(opts.Address, "127.0.0.1"), "0"))
 	if err != nil {
 		return nil, err
 	}
