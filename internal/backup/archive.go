@@ -57,8 +57,8 @@ func Pack(ctx context.Context, path string, m Manifest, sources map[string]strin
 	return file.Sync()
 }
 
-// synced syncs a file after every megabyte, which measured better than 8 MB and takes no longer. What the system would write out by itself, all at once, could hold up the sync of
-// the database beside it for seconds.
+// synced syncs a file after every megabyte, which measured better than 8 MB and takes no longer. What the system would write
+// out by itself, all at once, could hold up the sync of the database beside it for seconds.
 type synced struct {
 	*os.File
 	unsynced int
