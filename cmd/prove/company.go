@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"mai/internal/money"
 )
 
 // member is a way into the server: a session and an API key of somebody.
@@ -165,9 +167,9 @@ type alertView struct {
 	} `json:"deliveries"`
 }
 
-// holdAlerts holds the alerts to the receiver: each was tried, and what counts as sent was taken, once unless the server was
-// killed before it could note that.
-func (w *world) holdAlerts(ctx context.Context, f *findings) error {
+// holdAlerts holds the alerts to the budgets and to the receiver: what passed is told, each was tried, and what counts as sent
+// was taken, once unless the server was killed before it could note that.
+func (w *world) holdAlerts(ctx context.Context, f *findings, budgets []shownBudget) error {
 	var shown struct{ Alerts []alertView }
 	if err := poll(ctx, 10*time.Second, 20*time.Millisecond, func() (bool, error) {
 		err := w.client.call(ctx, http.MethodGet, "/api/v1/notices", nil, &shown)
@@ -187,18 +189,26 @@ func (w *world) holdAlerts(ctx context.Context, f *findings) error {
 	}
 	once := map[string]bool{}
 	for _, a := range shown.Alerts {
-		what := fmt.Sprintf("alert %s %s %s %d %%", a.Scope, a.Subject, a.Period, a.Percent)
-		if once[what] {
-			f.add(inUsage, "%s was recorded twice", what)
+		what := fmt.Sprintf("the alert of %s %s at %d %%", a.Scope, a.Subject, a.Percent)
+		if once[what+a.Period] {
+			f.add(inUsage, "%s was recorded twice for %s", what, a.Period)
 		}
-		once[what] = true
+		once[what], once[what+a.Period] = true, true
 		came := w.alerts.accepted[a.ID]
 		if state := a.Deliveries[0].State; state == "sent" && came == 0 || state != "sent" && came > 0 || came > 1 && w.kills == 0 {
 			f.add(inUsage, "%s is %s, and was taken %d times", what, state, came)
 		}
 	}
-	if len(shown.Alerts) == 0 {
-		f.add(inUsage, "nothing was told of budgets that are used up")
+	for _, b := range budgets {
+		passed := 0
+		for _, percent := range b.Alerts {
+			if 100*b.Spent >= b.Limit*money.Amount(percent) {
+				passed = max(passed, percent)
+			}
+		}
+		if what := fmt.Sprintf("the alert of %s %s at %d %%", b.Scope, b.Subject, passed); passed > 0 && !once[what] {
+			f.add(inUsage, "%s is not there, %s are spent", what, b.Spent)
+		}
 	}
 	return nil
 }

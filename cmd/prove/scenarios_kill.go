@@ -193,7 +193,7 @@ func (p *proof) allPoints(ctx context.Context, r *row) error {
 }
 
 // deathTimeout is how long a server may live that is to kill itself at a point: all are passed all the time.
-const deathTimeout = 20 * time.Second
+const deathTimeout = time.Minute
 
 // crashAt has the server die at a point, at the first and at later passes. The books verify and everything is settled
 // after each death; at the end they are compared with the bill.

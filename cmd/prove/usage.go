@@ -116,7 +116,7 @@ func (w *world) holdUsage(ctx context.Context, f *findings) ([]entryLine, error)
 	v := usageView{w.client, all, f, "from=" + first.In(zone).Format(time.DateOnly) + "&to=" + last.In(zone).Format(time.DateOnly)}
 	for _, look := range []func() error{
 		func() error { return v.reports(ctx, intents) }, func() error { return v.cards(ctx, zone) }, func() error { return v.list(ctx, len(intents)) },
-		func() error { return v.certainty(ctx) }, func() error { return v.files(ctx) }, func() error { return v.budgets(ctx, intents) },
+		func() error { return v.certainty(ctx) }, func() error { return v.files(ctx) },
 	} {
 		if err := look(); err != nil {
 			return nil, err
@@ -131,8 +131,9 @@ func (w *world) holdUsage(ctx context.Context, f *findings) ([]entryLine, error)
 			return nil, err
 		}
 	}
-	if w.alerts != nil {
-		err = w.holdAlerts(ctx, f)
+	budgets, err := v.budgets(ctx, intents)
+	if err == nil && w.alerts != nil {
+		err = w.holdAlerts(ctx, f, budgets)
 	}
 	return entries, err
 }
@@ -335,6 +336,8 @@ type shownBudget struct {
 	Scope    string       `json:"scope"`
 	Subject  string       `json:"subject"`
 	Period   string       `json:"period"`
+	Limit    money.Amount `json:"limit"`
+	Alerts   []int        `json:"alerts"`
 	Spent    money.Amount `json:"spent"`
 	Held     money.Amount `json:"held"`
 	StartsAt time.Time    `json:"starts_at"`
@@ -342,10 +345,10 @@ type shownBudget struct {
 }
 
 // budgets holds what every budget counts to the calls that it is about.
-func (v usageView) budgets(ctx context.Context, intents []intentLine) error {
+func (v usageView) budgets(ctx context.Context, intents []intentLine) ([]shownBudget, error) {
 	var list struct{ Items []shownBudget }
 	if err := v.call(ctx, http.MethodGet, "/api/v1/budgets", nil, &list); err != nil {
-		return err
+		return nil, err
 	}
 	for _, b := range list.Items {
 		var want money.Amount
@@ -359,7 +362,7 @@ func (v usageView) budgets(ctx context.Context, intents []intentLine) error {
 			v.found.add(inUsage, "the budget of %s %s per %s has %s spent and %s held, its calls are %s", b.Scope, b.Subject, b.Period, b.Spent, b.Held, want)
 		}
 	}
-	return nil
+	return list.Items, nil
 }
 
 // own holds what somebody is told of themselves, or an admin of everybody, to the entries.
