@@ -364,18 +364,30 @@ func (c *client) accuracy(ctx context.Context) (map[string]int, error) {
 	return counts, err
 }
 
-// budget is the company's budget in charge.
+// budget is what the company's budget of a month is compared with, in charge.
 type budget struct {
-	Limit *string `json:"limit"`
-	Spent string  `json:"spent"`
-	Held  string  `json:"held"`
-
-	Period string `json:"period"`
+	Spent, Held string
+	Period      string
 }
 
-func (c *client) budget(ctx context.Context) (b budget, err error) {
-	err = c.call(ctx, http.MethodGet, "/api/v1/budget", nil, &b)
-	return b, err
+func (c *client) budget(ctx context.Context) (budget, error) {
+	var now struct {
+		Month string
+		Total struct{ Charge, Held string }
+	}
+	err := c.call(ctx, http.MethodGet, "/api/v1/usage/now", nil, &now)
+	return budget{now.Total.Charge, now.Total.Held, now.Month}, err
+}
+
+// setBudget sets the company's budget of a month, in USD.
+func (c *client) setBudget(ctx context.Context, limit string) error {
+	b := map[string]any{"scope": "company", "subject": "", "period": "month", "limit": limit, "hard": true}
+	return c.call(ctx, http.MethodPut, "/api/v1/budgets", b, nil)
+}
+
+// dropBudget deletes it.
+func (c *client) dropBudget(ctx context.Context) error {
+	return c.call(ctx, http.MethodDelete, "/api/v1/budgets?scope=company&period=month", nil, nil)
 }
 
 // shownIntent is an item of the ledger as an admin sees it.

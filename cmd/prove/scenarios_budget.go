@@ -72,7 +72,7 @@ func (p *proof) openWithBudget(ctx context.Context, name string, charge money.Am
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := w.client.call(ctx, http.MethodPut, "/api/v1/budget", map[string]string{"limit": limit.String()}, nil); err != nil {
+	if err := w.client.setBudget(ctx, limit.String()); err != nil {
 		w.close()
 		return nil, 0, err
 	}

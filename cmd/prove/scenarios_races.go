@@ -204,14 +204,14 @@ func (w *world) budgetWhileStreaming(ctx context.Context, r *row) (int, error) {
 	for range n {
 		<-begun
 	}
-	if err := w.client.call(ctx, http.MethodPut, "/api/v1/budget", map[string]string{"limit": "0"}, nil); err != nil {
+	if err := w.client.setBudget(ctx, "0"); err != nil {
 		return n, err
 	}
 	if _, err := w.client.complete(ctx, budgetRequest(1)); !overBudget(err) {
 		r.found.add(inLoad, "with a budget of 0: %v", err)
 	}
 	err := <-running
-	return n, errors.Join(err, w.client.call(ctx, http.MethodPut, "/api/v1/budget", map[string]any{"limit": nil}, nil))
+	return n, errors.Join(err, w.client.dropBudget(ctx))
 }
 
 // changeKey saves another key while answers come and while costs are asked for: each call is looked up with its own key,

@@ -102,11 +102,22 @@ export class UsagePage {
     return pico((await stat.locator('.figure').textContent()) ?? '')
   }
 
-  async setLimit(amount: string): Promise<void> {
-    await this.page.getByRole('button', { name: 'Set a limit' }).click()
-    const dialog = this.page.getByRole('dialog', { name: 'Set the monthly budget' })
-    await dialog.getByLabel('Limit per month, USD').fill(amount)
+  async changeLimit(amount: string): Promise<void> {
+    await this.page.getByRole('link', { name: 'per month' }).click()
+    await this.page.getByRole('button', { name: 'More for The whole company' }).click()
+    await this.page.getByRole('menuitem', { name: 'Change' }).click()
+    const dialog = this.page.getByRole('dialog')
+    await dialog.getByLabel('Limit, USD').fill(amount)
     await dialog.getByRole('button', { name: 'Save' }).click()
+    await expect(dialog).toBeHidden()
+  }
+
+  async setLimit(amount: string): Promise<void> {
+    await this.page.getByRole('link', { name: 'Set a limit' }).click()
+    await this.page.getByRole('button', { name: 'New budget' }).click()
+    const dialog = this.page.getByRole('dialog', { name: 'New budget' })
+    await dialog.getByLabel('Limit, USD').fill(amount)
+    await dialog.getByRole('button', { name: 'Create' }).click()
     await expect(dialog).toBeHidden()
   }
 }

@@ -60,7 +60,7 @@ test('an admin budgets a team and a user; the user is told before and at the end
   await theirs.goto('/settings/budgets')
   await expect(theirs.getByText("Your team's budget")).toBeVisible()
   await expect(theirs.getByText('$80')).toBeHidden()
-  await expect(theirs.getByText('The budget is used up.')).toBeVisible()
+  await expect(theirs.getByText('It is used up.')).toBeVisible()
   await theirs.context().close()
 })
 

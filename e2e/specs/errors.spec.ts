@@ -19,9 +19,7 @@ test('over the budget: said inline, the text is kept, a higher limit lets it thr
   await expect(chat.message).toHaveValue(text)
 
   await usage.open()
-  await chat.page.getByRole('button', { name: 'Change the limit' }).click()
-  await chat.page.getByLabel('Limit per month, USD').fill('100')
-  await chat.page.getByRole('button', { name: 'Save' }).click()
+  await usage.changeLimit('100')
   await openChat(chat.page)
   await chat.message.press('Enter')
   await chat.answer.finishedAs('Little.')

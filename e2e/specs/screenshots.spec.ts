@@ -41,7 +41,9 @@ async function fill(context: BrowserContext): Promise<void> {
     await post(`/chats/${id}/messages`, { message_id, reply_id, parent_id: null, content, model })
     await context.request.patch(`/api/v1/chats/${id}`, { data: { title } })
   }
-  await context.request.put('/api/v1/budget', { data: { limit: '400' } })
+  await context.request.put('/api/v1/budgets', {
+    data: { scope: 'company', subject: '', period: 'month', limit: '400', hard: true, alerts: [80, 100] },
+  })
 }
 
 for (const [size, viewport] of Object.entries({

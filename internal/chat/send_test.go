@@ -148,8 +148,8 @@ func (r *rig) mustBeEmpty() {
 	if n := r.count(`SELECT (SELECT COUNT(*) FROM chats) + (SELECT COUNT(*) FROM messages) + (SELECT COUNT(*) FROM runs) + (SELECT COUNT(*) FROM intents)`); n != 0 {
 		r.Errorf("%d rows were stored", n)
 	}
-	if b, err := r.books.Month(context.Background()); err != nil || b.Held != 0 || len(r.upstream.Requests()) != 0 {
-		r.Errorf("%s is held, %d requests, %v", b.Held, len(r.upstream.Requests()), err)
+	if n := len(r.upstream.Requests()); n != 0 {
+		r.Errorf("%d requests", n)
 	}
 }
 

@@ -378,7 +378,7 @@ func TestOverBudget(t *testing.T) {
 	if got, err := r.client.Chat.Completions.New(t.Context(), ask(`[[sim: {"tokens":5}]]`)); err != nil || got.Choices[0].Message.Content == "" {
 		t.Errorf("a shortened answer: %v", err)
 	}
-	if b, err := r.books.Month(t.Context()); err != nil || b.Held != 0 || b.Spent != r.charges(1)[r.sim.Bill()[0].ID] {
+	if b, err := r.books.Budgets(t.Context()); err != nil || b[0].Held != 0 || b[0].Spent != r.charges(1)[r.sim.Bill()[0].ID] {
 		t.Errorf("%+v %v", b, err)
 	}
 }

@@ -186,17 +186,6 @@ func (l *Ledger) Budgets(ctx context.Context) (list []BudgetState, err error) {
 	return list, err
 }
 
-// Month is what the company spent and holds in the present UTC month, whether or not there is a budget. Its limit is 0.
-func (l *Ledger) Month(ctx context.Context) (b BudgetState, err error) {
-	err = l.db.Read(ctx, func(tx *sqldb.Tx) error {
-		period, start, end := Month.Of(tx.Now)
-		c, err := foldCounter(tx, string(Company), start, end)
-		b = BudgetState{Monthly(0), c.settled, c.held, period, start, end}
-		return err
-	})
-	return b, err
-}
-
 // tightest is the hard budget of a call with the least room, and its counter; nil without one.
 func (b *books) tightest(tx *sqldb.Tx, s series) (tight *Budget, at *counter, room money.Amount, err error) {
 	for _, scope := range s.scopes() {

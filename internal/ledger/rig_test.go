@@ -229,11 +229,16 @@ type sums struct{ settled, held money.Amount }
 // month is what was spent and is held in the present month.
 func (r *rig) month() sums {
 	r.Helper()
-	b, err := r.books.Month(r.Context())
+	_, from, to := ledger.Month.Of(r.clock.Now())
+	rows, err := r.books.Usage(r.Context(), ledger.Filter{From: from, To: to}, time.UTC)
 	if err != nil {
 		r.Fatal(err)
 	}
-	return sums{b.Spent, b.Held}
+	total, err := ledger.AddUp(rows)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return sums{total.Charge, total.Held}
 }
 
 // verify walks the whole ledger.

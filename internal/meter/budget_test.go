@@ -90,8 +90,8 @@ func TestBudgetUnderConcurrency(t *testing.T) {
 			}
 			r.run(context.Background(), c, nil)
 			done.Add(1)
-			if b, err := r.books.Month(context.Background()); err != nil || b.Spent+b.Held > limit {
-				t.Errorf("spent %s and held %s of %s, %v", b.Spent, b.Held, limit, err)
+			if b, err := r.books.Budgets(context.Background()); err != nil || b[0].Spent+b[0].Held > limit {
+				t.Errorf("%+v, %v", b, err)
 			}
 		})
 	}

@@ -211,6 +211,7 @@ func (m *Meter) Connect(ctx context.Context, baseURL, key string) (Verification,
 	if err := m.conns.use(ctx, conn.BaseURL, conn.Key, Saved); err != nil {
 		return Verification{}, err
 	}
+	m.keyTold.Store(&keyTold{m.conns.current.Hash, v.info, m.now()})
 	m.log.Info("a connection was saved; usage tracking is active", "base_url", conn.BaseURL, "key_hash", m.conns.current.Hash)
 	return v, nil
 }

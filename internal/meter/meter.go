@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mai/internal/ledger"
@@ -65,6 +66,8 @@ type Meter struct {
 	market *market
 	policy policies
 	users  *externalUsers
+	// keyTold is what OpenRouter last said of a key; nil before it was asked.
+	keyTold atomic.Pointer[keyTold]
 
 	traffic traffic
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mai/internal/ledger"
+	"mai/internal/money"
 	"mai/internal/openrouter"
 	"mai/internal/sqldb"
 )
@@ -159,7 +160,8 @@ func (m *Meter) sample() error {
 		return err
 	}
 	sameDay := state.Sampled.Truncate(24 * time.Hour).Equal(now.UTC().Truncate(24 * time.Hour))
-	if !state.Quiet(now, m.pace.Settle) && (state.NeedsQuiet || sameDay && now.Sub(state.Sampled) < busySample) {
+	busy := !state.Quiet(now, m.pace.Settle) && (state.NeedsQuiet || sameDay && now.Sub(state.Sampled) < busySample)
+	if told := m.keyTold.Load(); busy && told != nil && told.hash == conn.Hash && now.Sub(told.at) < m.pace.Sample {
 		return ledger.ErrBusy
 	}
 	ctx, cancel := context.WithTimeout(m.ctx, m.limits.Lookup)
@@ -167,6 +169,10 @@ func (m *Meter) sample() error {
 	info, err := m.router.Key(ctx, conn.BaseURL, conn.Key)
 	if err != nil {
 		return fmt.Errorf("usage of the key: %w", err)
+	}
+	m.keyTold.Store(&keyTold{conn.Hash, info, m.now()})
+	if busy {
+		return ledger.ErrBusy
 	}
 	m.at("sample.received")
 	var gap *ledger.Gap
@@ -183,4 +189,29 @@ func (m *Meter) sample() error {
 		m.log.Warn("the restored backup does not know all that was spent; the difference is shown as a gap and not billed", "cost", gap.Cost.String(), "from", gap.From, "to", gap.To)
 	}
 	return err
+}
+
+// keyTold is what OpenRouter last said of a key.
+type keyTold struct {
+	hash string
+	info openrouter.KeyInfo
+	at   time.Time
+}
+
+// KeyLimit is what OpenRouter lets a key spend, in charge and in whole cents.
+type KeyLimit struct {
+	AskedAt          time.Time
+	Limit, Remaining *money.Amount // nil: no limit
+	Reset            string        // daily, weekly, monthly, or "" for never
+	ResetsAt         time.Time     // UTC; zero: never
+}
+
+// KeyLimit tells what the key in force may spend, as OpenRouter last said. known is false when it was not asked yet.
+func (m *Meter) KeyLimit(ctx context.Context) (limit KeyLimit, known bool) {
+	told := m.keyTold.Load()
+	if conn := m.Connection(ctx); told == nil || conn.Source == None || told.hash != conn.Hash {
+		return limit, false
+	}
+	info := told.info
+	return KeyLimit{told.at, inCharge(info.Limit, m.markup), inCharge(info.Remaining, m.markup), info.Reset, resetsAt(info.Reset, told.at.UTC())}, true
 }

@@ -277,11 +277,15 @@ func (r *rig) ended(id string) (in ledger.Intent) {
 
 func (r *rig) held() money.Amount {
 	r.Helper()
-	b, err := r.books.Month(context.Background())
-	if err != nil {
-		r.Fatal(err)
+	_, from, to := ledger.Month.Of(time.Now())
+	rows, err := r.books.Usage(context.Background(), ledger.Filter{From: from, To: to}, time.UTC)
+	if err != nil || len(rows) > 1 {
+		r.Fatal(rows, err)
 	}
-	return b.Held
+	if len(rows) == 0 {
+		return 0
+	}
+	return rows[0].Held
 }
 
 func (r *rig) budget(limit money.Amount) {

@@ -39,6 +39,8 @@ type Verification struct {
 	Models    int            `json:"models"`
 	Millis    int64          `json:"ms" doc:"how long OpenRouter took"`
 	Reply     string         `json:"reply" doc:"what OpenRouter answered, when that explains a problem"`
+
+	info openrouter.KeyInfo // what it said, in cost
 }
 
 // Verify asks OpenRouter about a key without using or saving it. Empty values mean those in force.
@@ -104,7 +106,7 @@ func (m *Meter) ask(ctx context.Context, baseURL, key string) Verification {
 }
 
 func (v *Verification) describe(info openrouter.KeyInfo, markup money.Markup, now time.Time) {
-	v.Label, v.Reset = info.Label, info.Reset
+	v.Label, v.Reset, v.info = info.Label, info.Reset, info
 	v.Limit, v.Remaining = inCharge(info.Limit, markup), inCharge(info.Remaining, markup)
 	if at := resetsAt(info.Reset, now.UTC()); !at.IsZero() {
 		v.ResetsAt = &at
@@ -148,6 +150,8 @@ func (v *Verification) blame(err error, key string) {
 // keyLength is how long an OpenRouter key is: sk-or-v1- and 64 hexadecimal digits.
 const keyLength = 73
 
+// inCharge is a limit of the key as a client sees it, in whole cents and rounded down: no more is shown
+// than is left, and no decimals that would give the markup away.
 func inCharge(cost *money.Amount, markup money.Markup) *money.Amount {
 	if cost == nil {
 		return nil
@@ -156,6 +160,7 @@ func inCharge(cost *money.Amount, markup money.Markup) *money.Amount {
 	if err != nil {
 		return nil
 	}
+	charge -= charge % (money.USD / 100)
 	return &charge
 }
 

@@ -277,8 +277,6 @@ func (m *matrix) body(route server.Route, a actor, o object, about answer) any {
 		return map[string]any{"allowed": true}
 	case "PUT /api/v1/usage/settings":
 		return map[string]any{"zone": "Europe/Warsaw", "currency": ""}
-	case "PUT /api/v1/budget":
-		return map[string]any{"limit": "100"}
 	case "POST /api/v1/api-keys":
 		return map[string]any{"name": "Editor"}
 	case "PUT /api/v1/notices/email":
@@ -358,7 +356,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			want = server.Admins
 		case slices.Contains([]string{"/usage/now", "/usage/report", "/usage/calls", "/usage/choices", "/usage/stream", "/usage/export", "/usage/rate", "/budgets/mine"}, path): // of one's own
 			want = server.Users
-		case slices.ContainsFunc([]string{"/users", "/teams", "/connection", "/budget", "/notices", "/usage", "/backups"}, func(p string) bool { return strings.HasPrefix(path, p) }):
+		case slices.ContainsFunc([]string{"/users", "/teams", "/connection", "/budgets", "/notices", "/usage", "/backups"}, func(p string) bool { return strings.HasPrefix(path, p) }):
 			want = server.Admins
 		}
 		if route.Access != want {

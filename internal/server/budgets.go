@@ -9,42 +9,11 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"mai/internal/account"
 	"mai/internal/fault"
 	"mai/internal/ledger"
 	"mai/internal/money"
 )
-
-// budgetReply is the company's budget of a month.
-type budgetReply struct {
-	Limit     *money.Amount `json:"limit" doc:"null: no limit"`
-	Spent     money.Amount  `json:"spent"`
-	Held      money.Amount  `json:"held" doc:"reserved for running requests"`
-	Remaining *money.Amount `json:"remaining"`
-	Period    string        `json:"period" doc:"UTC month"`
-	ResetsAt  time.Time     `json:"resets_at"`
-}
-
-func (s *Server) budget(ctx context.Context) (budgetReply, error) {
-	b, err := s.Ledger.Month(ctx)
-	if err != nil {
-		return budgetReply{}, err
-	}
-	r := budgetReply{Spent: b.Spent, Held: b.Held, Period: b.Period, ResetsAt: b.ResetsAt}
-	all, err := s.Ledger.Budgets(ctx)
-	for _, b := range all {
-		if b.Scope == ledger.Company && b.Span == ledger.Month {
-			left := b.Remaining()
-			r.Limit, r.Remaining = &b.Limit, &left
-		}
-	}
-	return r, err
-}
-
-type monthBudgetInput struct {
-	Body struct {
-		Limit *string `json:"limit" nullable:"true" doc:"USD per month in charge; null: no limit"`
-	}
-}
 
 // BudgetID is what there is one budget for.
 type BudgetID struct {
@@ -95,14 +64,14 @@ type budgetLevel string
 const (
 	levelFine budgetLevel = "fine"
 	levelNear budgetLevel = "near" // four fifths are spent or held
-	levelUsed budgetLevel = "used"
+	levelUsed budgetLevel = "used" // what is held may come back, what is spent does not
 )
 
 func levelOf(b ledger.BudgetState) budgetLevel {
-	switch left := b.Remaining(); {
-	case left == 0:
+	switch {
+	case b.Spent >= b.Limit:
 		return levelUsed
-	case left <= b.Limit/5:
+	case b.Remaining() <= b.Limit/5:
 		return levelNear
 	}
 	return levelFine
@@ -110,11 +79,13 @@ func levelOf(b ledger.BudgetState) budgetLevel {
 
 // ownBudget is a budget that limits whoever asks. What the company's and a team's have left says what others spent.
 type ownBudget struct {
-	Scope     ledger.Scope  `json:"scope" enum:"company,team,user"`
+	Scope     ledger.Scope  `json:"scope" enum:"company,team,user,key"`
+	Key       string        `json:"key" doc:"id of the own API key that it limits; else empty"`
+	Name      string        `json:"name" doc:"of the API key; else empty"`
 	Period    ledger.Span   `json:"period" enum:"day,week,month"`
 	Hard      bool          `json:"hard"`
 	Level     budgetLevel   `json:"level" enum:"fine,near,used"`
-	Limit     *money.Amount `json:"limit" doc:"null for the company's and a team's"`
+	Limit     *money.Amount `json:"limit" doc:"null for the company's and a team's, unless for an admin"`
 	Spent     *money.Amount `json:"spent"`
 	Held      *money.Amount `json:"held"`
 	Remaining *money.Amount `json:"remaining"`
@@ -122,10 +93,6 @@ type ownBudget struct {
 }
 
 func (s *Server) budgetRoutes(api huma.API) {
-	add(s, api, Admins, "GET", "/api/v1/budget", "The company's budget this month", func(ctx context.Context, _ caller, _ *struct{}) (*body[budgetReply], error) {
-		return reply(s.budget(ctx))
-	})
-	add(s, api, Admins, "PUT", "/api/v1/budget", "Set the company's hard monthly budget, in force at once", s.setMonthBudget)
 	add(s, api, Admins, "GET", "/api/v1/budgets", "All budgets and how far they are used", func(ctx context.Context, _ caller, _ *struct{}) (*body[items[BudgetItem]], error) {
 		list, err := s.listBudgets(ctx)
 		return reply(items[BudgetItem]{Items: list}, err)
@@ -135,34 +102,6 @@ func (s *Server) budgetRoutes(api huma.API) {
 		return nil, s.Ledger.DeleteBudget(ctx, in.budget())
 	})
 	add(s, api, Users, "GET", "/api/v1/budgets/mine", "The budgets that limit the caller", s.ownBudgets)
-}
-
-// setMonthBudget leaves the alerts of the budget as they are.
-func (s *Server) setMonthBudget(ctx context.Context, _ caller, in *monthBudgetInput) (*body[budgetReply], error) {
-	b := ledger.Monthly(0)
-	if in.Body.Limit == nil {
-		if err := s.Ledger.DeleteBudget(ctx, b); err != nil {
-			return nil, err
-		}
-		return reply(s.budget(ctx))
-	}
-	all, err := s.Ledger.Budgets(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, old := range all {
-		if old.Scope == b.Scope && old.Span == b.Span {
-			b = old.Budget
-		}
-	}
-	b.Hard = true
-	if b.Limit, err = parseLimit(*in.Body.Limit); err == nil {
-		err = s.Ledger.SetBudget(ctx, b)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return reply(s.budget(ctx))
 }
 
 // maxLimit leaves room to add up what is compared with a budget, and micro is the finest limit.
@@ -268,21 +207,42 @@ func (s *Server) listBudgets(ctx context.Context) ([]BudgetItem, error) {
 	return list, err
 }
 
-// ownBudgets tells people how far the budgets are that limit them, and amounts only where nobody else spends.
+// ownBudgets tells people how far the budgets are that limit them and their API keys, and amounts only where nobody else
+// spends, or to an admin.
 func (s *Server) ownBudgets(ctx context.Context, c caller, _ *struct{}) (*body[items[ownBudget]], error) {
+	keys, err := s.Accounts.APIKeys(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]string{}
+	for _, k := range keys {
+		names[k.ID] = k.Name
+	}
 	budgets, err := s.Ledger.Budgets(ctx)
 	list := []ownBudget{}
 	for _, b := range budgets {
 		own := ownBudget{Scope: b.Scope, Period: b.Span, Hard: b.Hard, Level: levelOf(b), ResetsAt: b.ResetsAt}
+		name, isKey := names[b.Subject]
 		switch {
+		case b.Scope == ledger.APIKey && isKey:
+			own.Key, own.Name = b.Subject, name
+			own.tell(b)
 		case b.Scope == ledger.User && b.Subject == c.ID:
-			left := b.Remaining()
-			own.Limit, own.Spent, own.Held, own.Remaining = &b.Limit, &b.Spent, &b.Held, &left
+			own.tell(b)
 		case b.Scope == ledger.Company, b.Scope == ledger.Team && b.Subject == c.TeamID:
+			if c.Role == account.Admin {
+				own.tell(b)
+			}
 		default:
 			continue
 		}
 		list = append(list, own)
 	}
 	return reply(items[ownBudget]{Items: list}, err)
+}
+
+// tell adds the amounts.
+func (o *ownBudget) tell(b ledger.BudgetState) {
+	left := b.Remaining()
+	o.Limit, o.Spent, o.Held, o.Remaining = &b.Limit, &b.Spent, &b.Held, &left
 }

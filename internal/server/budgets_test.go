@@ -83,6 +83,8 @@ func TestBadBudgets(t *testing.T) {
 		{budget("company", "", "month", "ten", true), 400, "such as 500"},
 		{budget("company", "", "month", "NaN", true), 400, "such as 500"},
 		{budget("company", "", "month", "", true), 400, "such as 500"},
+		{budget("company", "", "month", "1,5", true), 400, "such as 500"},
+		{budget("company", "", "month", "1e999999999", true), 400, "at most 1,000,000 USD"},
 		{budget("company", "x", "month", "1", true), 400, "no subject"},
 		{budget("user", nobody, "month", "1", true), 404, "no such user"},
 		{budget("user", "", "month", "1", true), 404, "no such user"},
@@ -123,6 +125,12 @@ func TestAPIKeys(t *testing.T) {
 	budgets := is["budgets"].([]any)
 	if is["last4"] != key.token[len(key.token)-4:] || is["last_used_at"] == nil || is["expired"] != false || len(budgets) != 1 || budgets[0].(map[string]any)["spent"] == "0" || is["api_key"] != nil {
 		t.Errorf("%v", is)
+	}
+	if own := ola.must(200, "GET", "/api/v1/budgets/mine", nil)["items"].([]any)[0].(map[string]any); own["scope"] != "key" || own["name"] != "Editor" || own["key"] != made["id"] || own["spent"] == "0" {
+		t.Errorf("ola sees of it %v", own)
+	}
+	if all := admin.must(200, "GET", "/api/v1/budgets/mine", nil)["items"].([]any); len(all) != 0 {
+		t.Errorf("another's key limits an admin: %v", all)
 	}
 	item := admin.must(200, "GET", "/api/v1/budgets", nil)["items"].([]any)[0].(map[string]any)
 	if item["scope"] != "key" || item["name"] != "Editor" || item["owner"] != "ola" {

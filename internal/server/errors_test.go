@@ -100,7 +100,7 @@ func TestRefusedSends(t *testing.T) {
 			r := start(t, c.set)
 			admin := r.admin()
 			if c.budget != "" {
-				admin.must(200, "PUT", "/api/v1/budget", map[string]any{"limit": c.budget})
+				admin.must(200, "PUT", "/api/v1/budgets", budget("company", "", "month", c.budget, true))
 			}
 			chat := uuid.NewString()
 			got := admin.must(c.status, "POST", "/api/v1/chats/"+chat+"/messages", map[string]any{
@@ -109,7 +109,7 @@ func TestRefusedSends(t *testing.T) {
 				t.Errorf("%v", got)
 			}
 			admin.must(404, "GET", "/api/v1/chats/"+chat, nil)
-			if held := admin.must(200, "GET", "/api/v1/budget", nil)["held"]; held != "0" {
+			if held := admin.must(200, "GET", "/api/v1/usage/now", nil)["total"].(map[string]any)["held"]; held != "0" {
 				t.Errorf("%v is held", held)
 			}
 		})

@@ -220,7 +220,7 @@ type usageNow struct {
 	Total        UsageSums     `json:"total" doc:"of the month"`
 	DailyAverage money.Amount  `json:"daily_average" doc:"charge of the month by its UTC days so far"`
 	Projected    *money.Amount `json:"projected" doc:"charge of the whole month at its pace so far; null on its first day"`
-	Budget       *budgetReply  `json:"budget" doc:"the company's, for an admin; else null"`
+	Limits       *usageLimits  `json:"limits" doc:"for an admin; else null"`
 }
 
 func (s *Server) usageNow(ctx context.Context, c caller, in *UsageFilter) (*body[usageNow], error) {
@@ -249,11 +249,9 @@ func (s *Server) usageNow(ctx context.Context, c caller, in *UsageFilter) (*body
 		r.Projected = proportion(month.Charge, ledger.PeriodEnd(now).Sub(first), passed)
 	}
 	if c.Role == account.Admin {
-		budget, err := s.budget(ctx)
-		if err != nil {
+		if r.Limits, err = s.limits(ctx); err != nil {
 			return nil, err
 		}
-		r.Budget = &budget
 	}
 	return reply(r, nil)
 }

@@ -31,8 +31,6 @@ func TestWhoSeesWhat(t *testing.T) {
 		"GET /api/v1/usage/settings":        {all, all},
 		"PUT /api/v1/usage/settings":        {refused, all},
 		"GET /api/v1/usage/rate":            {all, all},
-		"GET /api/v1/budget":                {refused, all},
-		"PUT /api/v1/budget":                {refused, all},
 		"GET /api/v1/budgets":               {refused, all},
 		"PUT /api/v1/budgets":               {refused, all},
 		"DELETE /api/v1/budgets":            {refused, all},

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"mai/internal/account"
-	"mai/internal/ledger"
 	"mai/internal/money"
 	"mai/internal/openrouter/sim"
 )
@@ -150,7 +149,7 @@ func TestNoCost(t *testing.T) {
 	const directive = `[[sim: {"tokens": 3, "cost": "123456789e-10", "delay_ms": 1}]]`
 	a := admin.ask(strings.Repeat("A question that fills the title. ", 3) + directive)
 	stream := admin.finish(a.run)
-	for _, path := range []string{"/api/v1/chats", "/api/v1/chats/" + a.chat, "/api/v1/models", "/v1/models", "/api/v1/users", "/api/v1/budget",
+	for _, path := range []string{"/api/v1/chats", "/api/v1/chats/" + a.chat, "/api/v1/models", "/v1/models", "/api/v1/users", "/api/v1/budgets",
 		"/api/v1/usage/now", "/api/v1/usage/report?by=user", "/api/v1/usage/report?by=key", "/api/v1/usage/calls", "/api/v1/usage/choices",
 		"/api/v1/usage/ledger", "/api/v1/usage/export", "/api/v1/usage/accuracy", "/api/v1/connection"} {
 		if got := admin.call("GET", path, nil); got.status != http.StatusOK {
@@ -175,32 +174,6 @@ func TestNoCost(t *testing.T) {
 		}
 		if strings.Contains(text, `"cost"`) && !strings.Contains(text, `"cost":0`) {
 			t.Errorf("a cost in %.300s", text)
-		}
-	}
-}
-
-func TestBudget(t *testing.T) {
-	t.Parallel()
-	r := start(t, settings{})
-	admin := r.admin()
-	for _, c := range []struct {
-		body   string
-		status int
-		limit  any
-	}{
-		{`{"limit":"100"}`, 200, "100"}, {`{"limit":"49.90"}`, 200, "49.9"}, {`{"limit":"0"}`, 200, "0"}, {`{"limit":null}`, 200, nil},
-		{`{"limit":"12.5"}`, 200, "12.5"},
-		{`{"limit":"-1"}`, 400, "12.5"}, {`{"limit":""}`, 400, "12.5"}, {`{"limit":"a lot"}`, 400, "12.5"}, {`{"limit":"1,5"}`, 400, "12.5"},
-		{`{"limit":"NaN"}`, 400, "12.5"}, {`{"limit":"0.0000000000001"}`, 400, "12.5"}, {`{"limit":"99999999999999999999"}`, 400, "12.5"}, {`{"limit":"1e999999999"}`, 400, "12.5"},
-		{`{"limit":100}`, 422, "12.5"}, {`{}`, 422, "12.5"}, {`{"limit":"1","currency":"EUR"}`, 422, "12.5"},
-	} {
-		got := admin.must(c.status, "PUT", "/api/v1/budget", c.body)
-		if detail, _ := got["detail"].(string); c.status != 200 && !strings.Contains(detail, "budget") && !strings.Contains(detail, "field") {
-			t.Errorf("%s: %v", c.body, got)
-		}
-		is := admin.must(200, "GET", "/api/v1/budget", nil)
-		if is["limit"] != c.limit || is["remaining"] != c.limit || is["period"] != ledger.Period(time.Now()) {
-			t.Errorf("%s: %v", c.body, is)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import { ApiError, get } from './client'
 import type {
   Accuracy,
   ApiKey,
-  Budget,
   BudgetItem,
   Chat,
   ChatRow,
@@ -149,11 +148,6 @@ export const providersQuery = queryOptions({
   queryKey: ['providers'],
   queryFn: () => get<{ items: Provider[] }>('/connection/providers').then((r) => r.items),
   staleTime: 60 * 60_000,
-})
-
-export const budgetQuery = queryOptions({
-  queryKey: ['budget'],
-  queryFn: () => get<Budget>('/budget'),
 })
 
 /** All budgets, for admins. */

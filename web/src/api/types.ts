@@ -124,9 +124,12 @@ export interface Notices {
   alerts: BudgetAlert[]
 }
 
-/** A budget that limits whoever asks. Amounts are null where others spend from it too. */
+/** A budget that limits whoever asks. Amounts are null where others spend from it too, except for an admin. */
 export interface OwnBudget {
   scope: BudgetScope
+  /** Id of the own API key that it limits, and its name; else empty. */
+  key: string
+  name: string
   period: BudgetPeriod
   hard: boolean
   level: 'fine' | 'near' | 'used'
@@ -218,15 +221,6 @@ export interface Provider {
   name: string
   headquarters: string
   datacenters: string[]
-}
-
-export interface Budget {
-  limit: string | null
-  spent: string
-  held: string
-  remaining: string | null
-  period: string
-  resets_at: string
 }
 
 export interface Model {

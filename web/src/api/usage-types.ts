@@ -1,5 +1,5 @@
 // What the server tells of usage.
-import type { Budget, Page } from './types'
+import type { BudgetItem, BudgetPeriod, Page } from './types'
 
 export interface UsageTotals {
   charge: string
@@ -65,6 +65,27 @@ export interface UsageReport {
   days: UsageDay[]
 }
 
+/** What OpenRouter lets the key spend. */
+export interface KeyLimit {
+  asked_at: string
+  /** Null when the key has no limit, as the next two. */
+  limit: string | null
+  spent: string | null
+  remaining: string | null
+  reset: '' | 'daily' | 'weekly' | 'monthly'
+  /** Null for never. */
+  resets_at: string | null
+}
+
+/** What ends the spending of the company. */
+export interface UsageLimits {
+  budgets: BudgetItem[]
+  /** Null when OpenRouter has not told it yet. */
+  key: KeyLimit | null
+  /** Which of them has the least left; empty when fewer than two can end it. */
+  sooner: '' | 'key' | BudgetPeriod
+}
+
 /** What the cards tell. */
 export interface UsageNow {
   at: string
@@ -74,7 +95,8 @@ export interface UsageNow {
   total: UsageSums
   daily_average: string
   projected: string | null
-  budget: Budget | null
+  /** For an admin. */
+  limits: UsageLimits | null
 }
 
 /** One call. */

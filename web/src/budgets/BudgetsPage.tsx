@@ -3,14 +3,14 @@ import { IconDots, IconPlus } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { del, put } from '../api/client'
-import { budgetQuery, budgetsQuery, meQuery, ownBudgetsQuery, queryClient } from '../api/queries'
-import type { BudgetFields, BudgetItem, OwnBudget } from '../api/types'
-import { BudgetBar } from '../ui/BudgetBar'
+import { budgetsQuery, meQuery, ownBudgetsQuery, queryClient } from '../api/queries'
+import type { BudgetFields, BudgetItem } from '../api/types'
+import { BudgetBar, BudgetOf } from '../ui/BudgetBar'
 import { Button, IconButton } from '../ui/Button'
-import { useOwnBudgetName, usePerPeriod } from '../ui/budgets'
+import { usePerPeriod } from '../ui/budgets'
 import { useErrorText } from '../ui/errors'
-import { useFormat } from '../ui/format'
 import { CardSkeleton, LoadError } from '../ui/Load'
+import { OwnBudgetPart } from '../ui/OwnBudgetPart'
 import { MenuButton } from '../ui/overlays'
 import { everyone } from '../ui/teams'
 import { usePageTitle } from '../ui/title'
@@ -42,13 +42,13 @@ export async function saveBudget(budget: BudgetFields): Promise<void> {
   const { items } = await put<{ items: BudgetItem[] }>('/budgets', fields(budget))
   queryClient.setQueryData(budgetsQuery.queryKey, items)
   void queryClient.invalidateQueries({ queryKey: ownBudgetsQuery.queryKey })
-  void queryClient.invalidateQueries({ queryKey: budgetQuery.queryKey })
+  void queryClient.invalidateQueries({ queryKey: ['usage'] })
 }
 
 export async function deleteBudget({ scope, subject, period }: BudgetFields): Promise<void> {
   await del(`/budgets?${new URLSearchParams({ scope, subject, period })}`)
   await queryClient.invalidateQueries({ queryKey: budgetsQuery.queryKey })
-  void queryClient.invalidateQueries({ queryKey: budgetQuery.queryKey })
+  void queryClient.invalidateQueries({ queryKey: ['usage'] })
 }
 
 /** Whom a budget is for. */
@@ -109,7 +109,6 @@ function AllBudgets() {
 
 function Row({ budget, onEdit }: { budget: BudgetItem; onEdit: () => void }) {
   const { t } = useLingui()
-  const f = useFormat()
   const subject = useSubject()
   const per = usePerPeriod()
   const errorText = useErrorText()
@@ -131,12 +130,8 @@ function Row({ budget, onEdit }: { budget: BudgetItem; onEdit: () => void }) {
           {budget.hard ? <Trans>Refuses</Trans> : <Trans>Warns only</Trans>}
         </span>
         <span className="space" />
-        <span className="sm tn t2 budget-of">
-          <Trans>
-            <b>{f.shortMoney(budget.spent)}</b> of {f.shortMoney(budget.limit)}
-          </Trans>{' '}
-          {per(budget.period)}
-        </span>
+        <BudgetOf spent={budget.spent} limit={budget.limit} />
+        <span className="sm t2">{per(budget.period)}</span>
         <MenuButton button={<IconButton label={t`More for ${name}`} icon={IconDots} small />}>
           {(Menu) => (
             <>
@@ -179,51 +174,12 @@ function OwnBudgets() {
       {budgets && budgets.length > 0 && (
         <ul className="budget-list">
           {budgets.map((b) => (
-            <OwnRow key={`${b.scope} ${b.period}`} budget={b} />
+            <li key={`${b.scope} ${b.key} ${b.period}`} className="card block">
+              <OwnBudgetPart budget={b} />
+            </li>
           ))}
         </ul>
       )}
     </>
-  )
-}
-
-function OwnRow({ budget }: { budget: OwnBudget }) {
-  const f = useFormat()
-  const per = usePerPeriod()
-  const ownName = useOwnBudgetName()
-  const { limit, spent, held, remaining } = budget
-  return (
-    <li className="card block">
-      <div className="block-head">
-        <h2>{ownName(budget.scope)}</h2>
-        <span className="sm t2">{per(budget.period)}</span>
-        <span className="space" />
-        {limit !== null && (
-          <span className="sm tn t2 budget-of">
-            <Trans>
-              <b>{f.shortMoney(spent)}</b> of {f.shortMoney(limit)}
-            </Trans>
-          </span>
-        )}
-      </div>
-      {limit !== null && spent !== null && held !== null && remaining !== null ? (
-        <BudgetBar budget={{ limit, spent, held, remaining, resets_at: budget.resets_at }} />
-      ) : (
-        <div className="row xs t3 tn budget-line">
-          <span className="space">
-            {budget.level === 'used' ? (
-              <Trans>It is used up.</Trans>
-            ) : budget.level === 'near' ? (
-              <Trans>Less than a fifth of it is left.</Trans>
-            ) : (
-              <Trans>There is enough left.</Trans>
-            )}
-          </span>
-          <span>
-            <Trans>Resets {f.utcTime(budget.resets_at)}</Trans>
-          </span>
-        </div>
-      )}
-    </li>
   )
 }

@@ -11,9 +11,10 @@ export function BudgetLine() {
   const name = useOwnBudgetName()
   const per = usePerPeriod()
   const { data: budgets } = useQuery(ownBudgetsQuery)
-  const near = budgets?.find((b) => b.level === 'used' && b.hard) ?? budgets?.find((b) => b.level !== 'fine')
+  const mine = budgets?.filter((b) => b.scope !== 'key')
+  const near = mine?.find((b) => b.level === 'used' && b.hard) ?? mine?.find((b) => b.level !== 'fine')
   if (!near) return null
-  const what = `${name(near.scope)} ${per(near.period)}`
+  const what = `${name(near)} ${per(near.period)}`
   return (
     <p className="composer-hint" role="status">
       <Link href="/settings/budgets">

@@ -7,7 +7,7 @@ import './chat.css'
 import './lists.css'
 import './markdown/markdown.css'
 import { ApiError } from '../api/client'
-import { budgetQuery, chatQuery, chatsQuery, instanceQuery, meQuery, modelsQuery } from '../api/queries'
+import { chatQuery, chatsQuery, instanceQuery, meQuery, modelsQuery, ownBudgetsQuery } from '../api/queries'
 import type { Chat, Message } from '../api/types'
 import { uuid } from '../api/uuid'
 import { useErrorText } from '../ui/errors'
@@ -133,7 +133,8 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
 
   const connected = me?.connected ?? true
   const admin = me?.role === 'admin'
-  const { data: budget } = useQuery({ ...budgetQuery, enabled: admin })
+  const { data: budgets } = useQuery(ownBudgetsQuery)
+  const monthly = budgets?.find((b) => b.scope === 'company' && b.period === 'month')
   const picker = <ModelPicker value={model} onChange={setChosen} compact={phone && !!chatId} />
   const modelsFailed = connected && !models && modelsError
   const composer = (
@@ -167,9 +168,9 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
         picker={phone && chatId ? undefined : picker}
         title={phone && chatId ? title || t`New chat` : undefined}
         right={
-          admin && budget?.remaining && !chatId ? (
+          admin && monthly && !chatId ? (
             <span className="xs t3 tn nw desktop-only" style={{ paddingRight: 8 }}>
-              <Trans>{f.shortMoney(budget.remaining)} left this month</Trans>
+              <Trans>{f.shortMoney(monthly.remaining)} left this month</Trans>
             </span>
           ) : undefined
         }

@@ -1,6 +1,6 @@
 // Words for budgets, as several pages say them.
 import { useLingui } from '@lingui/react/macro'
-import type { BudgetPeriod, BudgetScope } from '../api/types'
+import type { BudgetPeriod, OwnBudget } from '../api/types'
 
 /** `per day`, `per week`, `per month`. */
 export function usePerPeriod(): (period: BudgetPeriod) => string {
@@ -9,10 +9,10 @@ export function usePerPeriod(): (period: BudgetPeriod) => string {
 }
 
 /** What the person who is signed in calls a budget that limits them. */
-export function useOwnBudgetName(): (scope: BudgetScope) => string {
+export function useOwnBudgetName(): (budget: OwnBudget) => string {
   const { t } = useLingui()
-  return (scope) =>
-    ({ company: t`Company's budget`, team: t`Your team's budget`, user: t`Your budget`, key: t`API key's budget` })[
+  return ({ scope, name }) =>
+    ({ company: t`Company's budget`, team: t`Your team's budget`, user: t`Your budget`, key: t`API key ${name}` })[
       scope
     ]
 }

@@ -7,9 +7,10 @@ import { compareMoney } from '../ui/money'
 /** Today and this month, of the calls that the filter is about. */
 export function Cards({ now, rate }: { now: UsageNow; rate: UsageRate | null }) {
   const f = useFormat()
-  const { today, total, budget } = now
+  const { today, total } = now
   const asked = f.number(today.requests)
-  const over = budget?.limit && now.projected && compareMoney(now.projected, budget.limit) > 0
+  const budget = now.limits?.budgets.find((b) => b.period === 'month')
+  const over = budget && now.projected && compareMoney(now.projected, budget.limit) > 0
   return (
     <dl className="stats" style={{ margin: 0 }}>
       <div className="stat">

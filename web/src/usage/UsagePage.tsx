@@ -9,10 +9,10 @@ import { followUsage, type UsageLine } from '../api/usage-feed'
 import { useFormat } from '../ui/format'
 import { CardSkeleton } from '../ui/Load'
 import { usePageTitle } from '../ui/title'
-import { BudgetCard } from './BudgetCard'
 import { Cards } from './Cards'
 import { FilterBar } from './FilterBar'
 import { query, type Shown, type Tab, useShown } from './filters'
+import { LimitsCard, OwnLimits } from './LimitsCard'
 import { RateNote, useRate } from './Rate'
 import { ReadingButton } from './Reading'
 import { Report } from './Report'
@@ -87,10 +87,11 @@ export function UsagePage() {
           {now.data ? (
             <div className={now.isPlaceholderData ? 'stale' : undefined}>
               <Cards now={now.data} rate={rate} />
-              {now.data.budget && !filter && <BudgetCard budget={now.data.budget} />}
+              {now.data.limits && !filter && <LimitsCard limits={now.data.limits} />}
+              {!filter && <OwnLimits admin={admin} />}
             </div>
           ) : (
-            <CardSkeleton heights={admin ? [98, 92] : [98]} />
+            <CardSkeleton heights={admin ? [98, 112] : [98]} />
           )}
           <Report by={shown.by} shown={shown} admin={admin} />
         </>
