@@ -66,6 +66,7 @@ type Run struct {
 	EndedAt      *time.Time    `json:"ended_at"`
 	FinishReason string        `json:"finish_reason" doc:"length: the answer was cut and can be continued"`
 	Held         *money.Amount `json:"held" doc:"charge reserved while it runs"`
+	ShortenedTo  int64         `json:"shortened_to" doc:"tokens that a budget left to the answer; 0 when it did not shorten it"`
 }
 
 // RunError says why a run failed, in words for the user.

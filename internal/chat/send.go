@@ -179,7 +179,7 @@ func (c *Chats) begin(ctx context.Context, t turn) (Started, error) {
 			return err
 		}
 		held := c.meter.Held(call)
-		reply.Run = &Run{ID: runID, State: Running, StartedAt: tx.Now.UTC(), Held: &held}
+		reply.Run = &Run{ID: runID, State: Running, StartedAt: tx.Now.UTC(), Held: &held, ShortenedTo: call.ShortenedTo()}
 		if err := putRun(tx, t.sender.UserID, t.chatID, reply, call.IntentID); err != nil {
 			return err
 		}

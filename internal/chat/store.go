@@ -112,7 +112,7 @@ func messages(tx *sqldb.Tx, where string, args ...any) ([]Message, error) {
 	}
 	intents := map[string][]string{} // by message
 	var ids []string
-	err = tx.Each(`SELECT r.id, r.message_id, r.intent_id, r.state, r.seq, r.error_kind, r.error, r.error_fault, r.finish_reason, r.started_at, r.ended_at
+	err = tx.Each(`SELECT r.id, r.message_id, r.intent_id, r.state, r.seq, r.error_kind, r.error, r.error_fault, r.finish_reason, r.started_at, r.ended_at, r.shortened_to
 		FROM runs r JOIN messages m ON m.id = r.message_id WHERE `+where+` ORDER BY r.started_at`, args, func(scan func(...any) error) error {
 		run, messageID, intentID, err := scanRun(scan)
 		if m := index[messageID]; m != nil {
@@ -144,7 +144,7 @@ func scanRun(scan func(...any) error) (run *Run, messageID, intentID string, err
 	var told string
 	var started int64
 	var ended *int64
-	err = scan(&run.ID, &messageID, &intentID, &run.State, &run.Seq, &failure.Code, &failure.Detail, &told, &run.FinishReason, &started, &ended)
+	err = scan(&run.ID, &messageID, &intentID, &run.State, &run.Seq, &failure.Code, &failure.Detail, &told, &run.FinishReason, &started, &ended, &run.ShortenedTo)
 	run.StartedAt = at(started)
 	if ended != nil {
 		t := at(*ended)
@@ -285,8 +285,8 @@ func putMessage(tx *sqldb.Tx, chatID string, m Message) error {
 }
 
 func putRun(tx *sqldb.Tx, userID, chatID string, m Message, intentID string) error {
-	_, err := tx.Exec(`INSERT INTO runs (id, message_id, chat_id, user_id, intent_id, state, started_at) VALUES ($1, $2, $3, $4, $5, 'running', $6)`,
-		m.Run.ID, m.ID, chatID, userID, intentID, m.Run.StartedAt.UnixMicro())
+	_, err := tx.Exec(`INSERT INTO runs (id, message_id, chat_id, user_id, intent_id, state, started_at, shortened_to) VALUES ($1, $2, $3, $4, $5, 'running', $6, $7)`,
+		m.Run.ID, m.ID, chatID, userID, intentID, m.Run.StartedAt.UnixMicro(), m.Run.ShortenedTo)
 	return err
 }
 

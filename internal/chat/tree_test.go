@@ -104,7 +104,7 @@ func TestContinue(t *testing.T) {
 	r.budget("0.002")
 	d := draft(`{"tokens": 4000}`)
 	cut := r.answered(d)
-	if cut.Run.FinishReason != "length" || cut.Run.State != chat.Done {
+	if cut.Run.FinishReason != "length" || cut.Run.State != chat.Done || cut.Run.ShortenedTo == 0 || cut.Run.ShortenedTo != cut.Charge.CompletionTokens {
 		t.Fatalf("%+v", cut.Run)
 	}
 	first := *r.settled(d.ChatID, d.ReplyID).Charge

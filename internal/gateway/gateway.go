@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -31,6 +32,10 @@ const (
 	largeBody = 256 << 10
 	largeOnes = 4
 )
+
+// MaxTokens is a header of an answer that did not say how long it may be and that a budget left less than the usual
+// length: the tokens that it was left. With finish_reason "length" it ended there.
+const MaxTokens = "X-Mai-Max-Tokens"
 
 // bodyTimeout is how long a request may take to arrive.
 const bodyTimeout = time.Minute
@@ -173,6 +178,9 @@ func (g *Gateway) complete(w http.ResponseWriter, r *http.Request, id account.Id
 	}
 	if err := g.meter.ReserveNow(r.Context(), call); err != nil {
 		return err
+	}
+	if tokens := call.ShortenedTo(); tokens > 0 {
+		w.Header().Set(MaxTokens, strconv.FormatInt(tokens, 10))
 	}
 	ctx, done := g.whileAllowed(r.Context(), id)
 	defer done()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/openai/openai-go/v3/option"
 
 	"mai/internal/account"
+	"mai/internal/gateway"
 	"mai/internal/ledger"
 	"mai/internal/money"
 	"mai/internal/openrouter/sim"
@@ -380,5 +382,24 @@ func TestOverBudget(t *testing.T) {
 	}
 	if b, err := r.books.Budgets(t.Context()); err != nil || b[0].Held != 0 || b[0].Spent != r.charges(1)[r.sim.Bill()[0].ID] {
 		t.Errorf("%+v %v", b, err)
+	}
+}
+
+// TestShortenedIsTold in a header, when a budget left less than the usual length to an answer that did not say its own.
+func TestShortenedIsTold(t *testing.T) {
+	t.Parallel()
+	r := start(t, sim.Options{})
+	if err := r.books.SetBudget(t.Context(), ledger.Monthly(money.USD/200)); err != nil {
+		t.Fatal(err)
+	}
+	for _, stream := range []bool{true, false} {
+		for length, told := range map[string]bool{"": true, `"max_tokens":300,`: false} {
+			resp := r.post(t.Context(), fmt.Sprintf(`{"model":%q,"stream":%v,%s"messages":[{"role":"user","content":"[[sim: {\"tokens\":3, \"cost\":\"0\"}]]"}]}`, model, stream, length))
+			tokens, err := strconv.Atoi(resp.Header.Get(gateway.MaxTokens))
+			if resp.StatusCode != 200 || told != (err == nil) || told && (tokens < 256 || tokens >= 8192) {
+				t.Errorf("streamed %v, with %q: %d, %v", stream, length, resp.StatusCode, resp.Header)
+			}
+			r.read(resp)
+		}
 	}
 }

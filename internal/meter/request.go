@@ -42,7 +42,8 @@ type Call struct {
 	conn      Connection
 	prompt    money.Amount // the most that the prompt and the request itself can cost
 	maxTokens int64
-	explicit  bool // maxTokens was asked for, and is not lowered silently
+	usual     int64 // maxTokens before a budget shortened it
+	explicit  bool  // maxTokens was asked for, and is not lowered silently
 	pseudonym string
 }
 
@@ -57,6 +58,14 @@ func (m *Meter) Held(c *Call) money.Amount {
 		return 0
 	}
 	return charge
+}
+
+// ShortenedTo is how many tokens a budget left to the answer, known after Reserve; 0 when it did not shorten it.
+func (c *Call) ShortenedTo() int64 {
+	if c.maxTokens < c.usual {
+		return c.maxTokens
+	}
+	return 0
 }
 
 // fieldRule says what becomes of a field of a request.
@@ -222,6 +231,7 @@ func (m *Meter) price(r Request, conn Connection, model openrouter.Model, f fiel
 	if f.max != nil {
 		c.maxTokens, c.explicit = *f.max, true
 	}
+	c.usual = c.maxTokens
 	if _, err := c.atMost(); err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "The field \"max_tokens\" is too large to be priced.")
 	}
@@ -248,6 +258,7 @@ func (m *Meter) Reserve(tx *sqldb.Tx, c *Call) error {
 	if err != nil {
 		return err
 	}
+	c.maxTokens = c.usual // a write may run twice
 	if limited && !c.explicit {
 		c.shorten(room, m.markup)
 	}

@@ -256,6 +256,8 @@ export interface Run {
   ended_at: string | null
   finish_reason: string | null
   held: string | null
+  /** Tokens that a budget left to the answer; 0 when it did not shorten it. */
+  shortened_to: number
 }
 
 export interface Charge {

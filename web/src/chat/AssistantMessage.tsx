@@ -59,6 +59,7 @@ function Reasoning({ text, thinking }: { text: string; thinking: boolean }) {
 
 /** What became of an answer that is not simply done, and what can be done about it. */
 function Outcome(props: { message: Message; last: boolean; onContinue: () => void; onRetry: () => void }) {
+  const f = useFormat()
   const { run } = props.message
   const more = props.last && (
     <Button size="small" icon={IconPlayerPlay} onClick={props.onContinue}>
@@ -88,6 +89,8 @@ function Outcome(props: { message: Message; last: boolean; onContinue: () => voi
   if (run.state === 'stopped') return line(<Trans>Stopped.</Trans>)
   if (run.state === 'interrupted')
     return line(<Trans>The server was interrupted here. What was written is kept.</Trans>)
+  if (run.finish_reason === 'length' && run.shortened_to > 0)
+    return line(<Trans>Cut at {f.number(run.shortened_to)} tokens, because a budget is nearly used up.</Trans>)
   if (run.finish_reason === 'length') return line(<Trans>Cut at the length limit.</Trans>)
   return null
 }
