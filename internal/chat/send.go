@@ -190,6 +190,7 @@ func (c *Chats) begin(ctx context.Context, t turn) (Started, error) {
 		return c.register(tx, run)
 	})
 	if err != nil {
+		c.meter.TellRefusal(call, err)
 		return Started{}, err
 	}
 	c.start(run, call)

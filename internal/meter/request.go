@@ -252,8 +252,7 @@ func (c *Call) atMost() (money.Amount, error) {
 // Reserve holds the most that the call can be charged, in the caller's transaction, or refuses with fault.OverBudget.
 // An answer whose length was not asked for is shortened to what the budget allows.
 func (m *Meter) Reserve(tx *sqldb.Tx, c *Call) error {
-	r := c.request
-	call := ledger.Call{Kind: r.Kind, UserID: r.UserID, TeamID: r.TeamID, APIKeyID: r.APIKeyID, Model: c.Model.ID, KeyHash: c.conn.Hash, Markup: m.markup}
+	call := m.booked(c)
 	room, limited, err := m.ledger.Room(tx, call)
 	if err != nil {
 		return err
@@ -277,9 +276,32 @@ func (m *Meter) Reserve(tx *sqldb.Tx, c *Call) error {
 	return m.ledger.Reserve(tx, call)
 }
 
-// ReserveNow is Reserve in a transaction of its own.
+// booked is the call as the books have it, before it has an id and a price.
+func (m *Meter) booked(c *Call) ledger.Call {
+	r := c.request
+	return ledger.Call{Kind: r.Kind, UserID: r.UserID, TeamID: r.TeamID, APIKeyID: r.APIKeyID, Model: c.Model.ID, KeyHash: c.conn.Hash, Markup: m.markup}
+}
+
+// ReserveNow is Reserve in a transaction of its own. Admins are told of a refusal.
 func (m *Meter) ReserveNow(ctx context.Context, c *Call) error {
-	return m.db.Write(ctx, func(tx *sqldb.Tx) error { return m.Reserve(tx, c) })
+	err := m.db.Write(ctx, func(tx *sqldb.Tx) error { return m.Reserve(tx, c) })
+	m.TellRefusal(c, err)
+	return err
+}
+
+// TellRefusal has admins told of a call that Reserve refused with an error, if a budget was the reason. It is called when the
+// transaction of Reserve has ended.
+func (m *Meter) TellRefusal(c *Call, err error) {
+	if !fault.Is(err, fault.OverBudget) {
+		return
+	}
+	call := m.booked(c)
+	if call.AtMostCost, err = c.atMost(); err == nil {
+		err = m.ledger.Refused(m.ctx, call)
+	}
+	if err != nil {
+		m.log.Warn("a refusal could not be noted for an alert", "err", err)
+	}
 }
 
 // shorten lowers maxTokens until the call fits into room, but not below what is worth starting with.

@@ -69,7 +69,7 @@ func objects(method, path string) []object {
 	switch {
 	case strings.Contains(path, "/messages"), method == "PATCH" && path == "/api/v1/chats/{id}":
 		return []object{own, anothers, missing, mixed} // these name a part of a chat
-	case strings.HasPrefix(path, "/api/v1/users/{id}"), strings.HasPrefix(path, "/api/v1/teams/{id}"), strings.HasPrefix(path, "/api/v1/usage/gaps/"):
+	case strings.HasPrefix(path, "/api/v1/users/{id}"), strings.HasPrefix(path, "/api/v1/teams/{id}"), strings.HasSuffix(path, "/seen"):
 		return []object{own, missing}
 	case strings.Contains(path, "{id}"):
 		return []object{own, anothers, missing}
@@ -190,6 +190,9 @@ func (m *matrix) request(route server.Route, a actor, o object) (path string, bo
 	if strings.HasPrefix(route.Path, "/api/v1/usage/gaps/") && o == own {
 		id = m.gap(ledger.Restored, "0.5")
 	}
+	if strings.HasPrefix(route.Path, "/api/v1/notices/alerts/") && o == own {
+		id = m.alert()
+	}
 	if route.Path == "/api/v1/retention/expiring" {
 		return route.Path + "?days=30", nil
 	}
@@ -216,6 +219,19 @@ func (r *rig) gap(kind ledger.GapKind, cost string) string {
 	if err := r.server.DB.Write(r.t.Context(), func(tx *sqldb.Tx) error {
 		_, err := tx.Exec(`INSERT INTO gaps (id, key_hash, kind, cost, charge, from_at, to_at) VALUES ($1, '', $2, $3, $4, $5, $6)`,
 			id, string(kind), amount, amount*13/10, tx.Now.Add(-time.Hour).UnixMicro(), tx.Now.UnixMicro())
+		return err
+	}); err != nil {
+		r.t.Fatal(err)
+	}
+	return id
+}
+
+// alert is a new alert of the company's budget.
+func (r *rig) alert() string {
+	r.t.Helper()
+	id := uuid.NewString()
+	if err := r.server.DB.Write(r.t.Context(), func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(`INSERT INTO budget_alerts (id, scope, period, percent, amount, spent, at) VALUES ($1, 'company', $1, 80, 1, 1, $2)`, id, tx.Now.UnixMicro())
 		return err
 	}); err != nil {
 		r.t.Fatal(err)

@@ -1,11 +1,14 @@
 package server_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/google/uuid"
 
 	"mai/internal/account"
 )
@@ -199,6 +202,30 @@ func TestNotices(t *testing.T) {
 	}
 	if d := alerts[0].(map[string]any)["deliveries"].([]any); len(d) != 1 || d[0].(map[string]any)["state"] != "sent" {
 		t.Errorf("%v", alerts)
+	}
+	admin.must(204, "POST", "/api/v1/notices/alerts/"+alerts[0].(map[string]any)["id"].(string)+"/seen", nil)
+	admin.must(404, "POST", "/api/v1/notices/alerts/0193e5a0-0000-7000-8000-000000000000/seen", nil)
+	if unseen := admin.must(200, "GET", "/api/v1/notices?unseen=true", nil)["alerts"].([]any); len(unseen) != 0 {
+		t.Errorf("%v", unseen)
+	}
+	// A hard budget tells its first refusal, by whatever way, and once.
+	admin.must(200, "PUT", "/api/v1/budgets", budget("user", admin.id, "day", "0.0001", true))
+	for range 2 {
+		if got := admin.complete(model, `{"tokens":5}`); got.status != 402 {
+			t.Errorf("%d %s", got.status, got.text)
+		}
+		admin.must(402, "POST", "/api/v1/chats/"+uuid.NewString()+"/messages", map[string]any{
+			"message_id": uuid.NewString(), "reply_id": uuid.NewString(), "parent_id": nil, "content": strings.Repeat("long ", 2000), "model": model})
+	}
+	unseen := admin.must(200, "GET", "/api/v1/notices?unseen=true", nil)["alerts"].([]any)
+	if len(unseen) != 1 || fmt.Sprint(unseen[0].(map[string]any)["percent"]) != "0" || unseen[0].(map[string]any)["name"] != "Anna" {
+		t.Errorf("%v", unseen)
+	}
+	if err := r.notices.Deliver(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if text := <-got; !strings.Contains(text, "a request did not fit and was refused") {
+		t.Error(text)
 	}
 	if reply := admin.call("POST", "/api/v1/notices/email/test", nil); reply.status != 404 || !strings.Contains(reply.text, "not set up") {
 		t.Errorf("%d %s", reply.status, reply.text)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,7 +23,11 @@ func AlertWords(accounts *account.Accounts, instance, locale string) func(contex
 		if a.Scope == ledger.Company {
 			name = instance
 		}
-		said := webapp.Language(locale).Say(fault.Say("Budget of %s, %s: %s per cent is spent, $%s of $%s.", name, a.Period, strconv.Itoa(a.Percent), a.Spent, a.Limit))
+		told := fault.Say("Budget of %s, %s: %s per cent is spent, $%s of $%s.", name, a.Period, strconv.Itoa(a.Percent), a.Spent, a.Limit)
+		if a.Percent == ledger.Refusal {
+			told = fault.Say("Budget of %s, %s: a request did not fit and was refused. $%s of $%s is spent.", name, a.Period, a.Spent, a.Limit)
+		}
+		said := webapp.Language(locale).Say(told)
 		where := webapp.Language(locale).Say(fault.Say("All budgets are in Settings → Budgets. Days, weeks and months are UTC."))
 		return notify.Message{Alert: a, Subject: instance + ": " + said, Text: said + "\n\n" + where + "\n"}, err
 	}
@@ -73,10 +78,11 @@ type alertReply struct {
 	Subject    string          `json:"subject" doc:"id of the team, user or API key; empty for the company"`
 	Name       string          `json:"name" doc:"of the team, user or API key; empty for the company"`
 	Period     string          `json:"period" doc:"2026-11-25, 2026-W48 or 2026-11"`
-	Percent    int             `json:"percent"`
+	Percent    int             `json:"percent" doc:"0: a request was refused"`
 	Limit      money.Amount    `json:"limit"`
-	Spent      money.Amount    `json:"spent" doc:"when the percentage was passed"`
+	Spent      money.Amount    `json:"spent" doc:"at that time"`
 	At         time.Time       `json:"at"`
+	SeenAt     *time.Time      `json:"seen_at" doc:"when an admin took note; null: not yet"`
 	Deliveries []deliveryReply `json:"deliveries"`
 }
 
@@ -106,6 +112,13 @@ type channelInput struct {
 func (s *Server) noticeRoutes(api huma.API) {
 	const path = "/api/v1/notices"
 	add(s, api, Admins, "GET", path, "Alerts of budgets, and where they are sent", s.notices)
+	add(s, api, Admins, "POST", path+"/alerts/{id}/seen", "Take note of an alert", func(ctx context.Context, _ caller, in *IDInput) (*none, error) {
+		found, err := s.Ledger.SeeAlert(ctx, in.ID)
+		if err == nil && !found {
+			err = fault.New(fault.NotFound, "There is no such alert. Reload the page.")
+		}
+		return nil, err
+	})
 	add(s, api, Admins, "PUT", path+"/email", "Send alerts by e-mail", func(ctx context.Context, _ caller, in *emailInput) (*none, error) {
 		b := in.Body
 		return nil, s.Notices.SetEmail(ctx, notify.Settings{Host: b.Host, Port: b.Port, TLS: b.TLS, Username: b.Username, From: b.From, To: b.To}, b.Password)
@@ -130,7 +143,11 @@ func (s *Server) noticeRoutes(api huma.API) {
 // recentAlerts is how many alerts are listed.
 const recentAlerts = 50
 
-func (s *Server) notices(ctx context.Context, _ caller, _ *struct{}) (*body[noticesReply], error) {
+type noticesInput struct {
+	Unseen bool `query:"unseen" doc:"only the alerts that no admin took note of"`
+}
+
+func (s *Server) notices(ctx context.Context, _ caller, in *noticesInput) (*body[noticesReply], error) {
 	channels, err := s.Notices.Channels(ctx)
 	if err != nil {
 		return nil, err
@@ -143,6 +160,9 @@ func (s *Server) notices(ctx context.Context, _ caller, _ *struct{}) (*body[noti
 		r.Webhook = &webhookReply{w.URL}
 	}
 	alerts, err := s.Ledger.RecentAlerts(ctx, recentAlerts)
+	if in.Unseen {
+		alerts = slices.DeleteFunc(alerts, func(a ledger.Alert) bool { return !a.SeenAt.IsZero() })
+	}
 	if err != nil || len(alerts) == 0 {
 		return reply(r, err)
 	}
@@ -151,7 +171,7 @@ func (s *Server) notices(ctx context.Context, _ caller, _ *struct{}) (*body[noti
 		return nil, err
 	}
 	for _, a := range alerts {
-		item := alertReply{ID: a.ID, Scope: a.Scope, Subject: a.Subject, Period: a.Period, Percent: a.Percent, Limit: a.Limit, Spent: a.Spent, At: a.At, Deliveries: []deliveryReply{}}
+		item := alertReply{ID: a.ID, Scope: a.Scope, Subject: a.Subject, Period: a.Period, Percent: a.Percent, Limit: a.Limit, Spent: a.Spent, At: a.At, SeenAt: timeOrNil(a.SeenAt), Deliveries: []deliveryReply{}}
 		if item.Name, err = subjectName(ctx, s.Accounts, a.Scope, a.Subject); err != nil {
 			return nil, err
 		}

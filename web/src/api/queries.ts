@@ -164,6 +164,13 @@ export const noticesQuery = queryOptions({
   refetchInterval: 30_000,
 })
 
+/** The alerts that no admin took note of, for admins. */
+export const unseenAlertsQuery = queryOptions({
+  queryKey: ['notices', 'unseen'],
+  queryFn: () => get<Notices>('/notices?unseen=true').then((r) => r.alerts),
+  refetchInterval: 30_000,
+})
+
 /** The budgets that limit the person who is signed in. */
 export const ownBudgetsQuery = queryOptions({
   queryKey: ['budgets', 'mine'],

@@ -103,10 +103,13 @@ export interface BudgetAlert {
   subject: string
   name: string
   period: string
+  /** 0: a request was refused. */
   percent: number
   limit: string
   spent: string
   at: string
+  /** When an admin took note of it. */
+  seen_at: string | null
   deliveries: {
     channel: 'email' | 'webhook'
     state: 'waiting' | 'sent' | 'given_up'

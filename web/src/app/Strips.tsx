@@ -1,10 +1,15 @@
-import { Trans, useLingui } from '@lingui/react/macro'
-import { IconLockOpen, IconWifiOff, IconX } from '@tabler/icons-react'
+import { Plural, Trans, useLingui } from '@lingui/react/macro'
+import { IconBell, IconLockOpen, IconWifiOff, IconX } from '@tabler/icons-react'
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
+import { Link } from 'wouter'
+import { post } from '../api/client'
 import { useLineLost } from '../api/line'
-import { chatsQuery, instanceQuery } from '../api/queries'
+import { chatsQuery, instanceQuery, meQuery, queryClient, unseenAlertsQuery } from '../api/queries'
+import { useAlertWords } from '../ui/alerts'
 import { Glyph, IconButton } from '../ui/Button'
+import { useErrorText } from '../ui/errors'
+import { toast } from '../ui/toasts'
 
 const key = 'mai.plain-http-seen'
 
@@ -16,7 +21,42 @@ function wasDismissed(): boolean {
   }
 }
 
-/** Standing notices above a page: that the address is not encrypted, and that the line is lost. */
+/** Alerts of budgets that no admin took note of: the newest, and how many more. */
+function Alerts() {
+  const { t } = useLingui()
+  const errorText = useErrorText()
+  const { whose, what } = useAlertWords()
+  const { data: alerts } = useQuery(unseenAlertsQuery)
+  const newest = alerts?.[0]
+  if (!newest) return null
+  const dismiss = () => {
+    queryClient.setQueryData(unseenAlertsQuery.queryKey, [])
+    Promise.all(alerts.map(({ id }) => post(`/notices/alerts/${id}/seen`)))
+      .catch((error) => toast(errorText(error)))
+      .finally(() => queryClient.invalidateQueries({ queryKey: ['notices'] }))
+  }
+  return (
+    <div className="strip warn">
+      <Glyph icon={IconBell} small />
+      <span className="space">
+        <b>{whose(newest)}</b> {what(newest)}
+        {alerts.length > 1 && (
+          <>
+            {' · '}
+            <Plural value={alerts.length - 1} one="# more alert" other="# more alerts" />
+          </>
+        )}
+        {' · '}
+        <Link href="/settings/budgets">
+          <Trans>Budgets</Trans>
+        </Link>
+      </span>
+      <IconButton label={t`Dismiss`} icon={IconX} small onClick={dismiss} />
+    </div>
+  )
+}
+
+/** Standing notices above a page: alerts for an admin, that the address is not encrypted, and that the line is lost. */
 export function Strips() {
   const { t } = useLingui()
   const { data: instance } = useQuery(instanceQuery)
@@ -32,6 +72,7 @@ export function Strips() {
       // Then it comes back with the next page.
     }
   }
+  const { data: me } = useQuery(meQuery)
   return (
     <>
       {instance && !instance.encrypted && !window.isSecureContext && !dismissed && (
@@ -47,6 +88,7 @@ export function Strips() {
         </div>
       )}
       <div role="status">
+        {me?.role === 'admin' && <Alerts />}
         {lost && (
           <div className="strip warn">
             <Glyph icon={IconWifiOff} small />

@@ -4,6 +4,7 @@ import { useState } from 'react'
 import { del, post, put } from '../api/client'
 import { noticesQuery, queryClient } from '../api/queries'
 import type { BudgetAlert, EmailSettings } from '../api/types'
+import { useAlertWords } from '../ui/alerts'
 import { Button } from '../ui/Button'
 import { CopyButton } from '../ui/CopyButton'
 import { FormDialog } from '../ui/Dialog'
@@ -11,7 +12,6 @@ import { useErrorText } from '../ui/errors'
 import { Field, PasswordField, SelectField } from '../ui/Field'
 import { useFormat } from '../ui/format'
 import { Note } from '../ui/Note'
-import { everyone } from '../ui/teams'
 import { toast } from '../ui/toasts'
 
 const refresh = () => queryClient.invalidateQueries({ queryKey: noticesQuery.queryKey })
@@ -114,15 +114,11 @@ function Channel(props: { kind: 'email' | 'webhook'; name: string; target: strin
 function AlertRow({ alert }: { alert: BudgetAlert }) {
   const { t } = useLingui()
   const f = useFormat()
-  const whose =
-    alert.scope === 'company' ? t`The whole company` : alert.subject === everyone ? t`Team Everyone` : alert.name
+  const { whose, what } = useAlertWords()
   const by = { email: t`E-mail`, webhook: t`Webhook` }
   return (
     <li className="sm">
-      <b>{whose}</b>{' '}
-      <Trans>
-        {alert.percent} % of {f.shortMoney(alert.limit)} is spent
-      </Trans>{' '}
+      <b>{whose(alert)}</b> {what(alert)}{' '}
       <span className="xs t3">
         {f.dateTime(alert.at)}
         {alert.deliveries.map((d) => (
