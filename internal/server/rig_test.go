@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -48,6 +49,7 @@ type settings struct {
 	disconnected  bool
 	keyFile       string
 	providerToken string // a file
+	banks         string // base URL of the central banks; "" has none
 	sim           sim.Options
 }
 
@@ -114,7 +116,8 @@ func (r *rig) wire(set settings) *server.Server {
 	})
 	r.books, err = ledger.Open(ctx, db, log)
 	check(err)
-	figures, err := reporting.Open(ctx, reporting.Options{DB: db, Log: log, NBP: r.upstream, ECB: r.upstream, Private: true})
+	banks := cmp.Or(set.banks, r.upstream)
+	figures, err := reporting.Open(ctx, reporting.Options{DB: db, Log: log, NBP: banks, ECB: banks, Private: true})
 	check(err)
 	connection := meter.Connection{BaseURL: r.upstream, Key: sim.DefaultKey}
 	if set.disconnected {

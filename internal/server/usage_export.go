@@ -63,6 +63,9 @@ func (s *Server) export(ctx context.Context, c caller, in *exportInput) error {
 		out, kind = newXLSX(c.w), xlsxType
 	}
 	c.w.Header().Set("Content-Type", kind)
+	if out, err = s.convert(ctx, out, p); err != nil {
+		return err
+	}
 	switch in.View {
 	case "calls":
 		err = s.exportCalls(ctx, c, in, out)
@@ -153,6 +156,8 @@ func cell(value any) (text string, number bool) {
 	switch v := value.(type) {
 	case string:
 		return v, false
+	case decimal:
+		return string(v), v != ""
 	case *string:
 		if v != nil {
 			return *v, false

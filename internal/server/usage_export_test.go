@@ -5,6 +5,8 @@ import (
 	"encoding/csv"
 	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,6 +77,43 @@ func TestExports(t *testing.T) {
 		calls := who.must(200, "GET", "/api/v1/usage/calls?limit=500&state=settled", nil)["items"].([]any)
 		if rows := who.file("state=settled"); len(rows) != len(calls)+1 || rows[1][2] != who.email && who != admin {
 			t.Errorf("%d of %d calls: %v", len(rows), len(calls), rows[1])
+		}
+	}
+}
+
+// TestExportsInSecondCurrency adds what a charge is at the published rate, with its table and day, and where there is no rate
+// says so and adds no amount.
+func TestExportsInSecondCurrency(t *testing.T) {
+	t.Parallel()
+	bank := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		parts := strings.Split(strings.Trim(q.URL.Path, "/"), "/")
+		if parts[0] != "api" { // the ECB is down
+			http.Error(w, "down", http.StatusBadGateway)
+			return
+		}
+		_, _ = fmt.Fprintf(w, `{"table":"A","currency":"dolar amerykański","code":"USD","rates":[{"no":"182/A/NBP/2026","effectiveDate":%q,"mid":4.0341}]}`, parts[6])
+	}))
+	t.Cleanup(bank.Close)
+	r := start(t, settings{banks: bank.URL})
+	admin, _ := spend(t, r)
+	for _, c := range []struct{ currency, rate string }{{"", ""}, {"PLN", "1 USD = 4.0341 PLN, NBP table 182/A/NBP/2026 of 20"}, {"EUR", "no rate for EUR could be had for 20"}} {
+		admin.must(200, "PUT", "/api/v1/usage/settings", map[string]any{"zone": "UTC", "currency": c.currency})
+		for _, query := range []string{"view=calls", "view=days", "view=model", "view=calls&format=xlsx", "view=key&format=xlsx"} {
+			rows := admin.file(query)
+			charge, amount := slices.Index(rows[0], "charge"), len(rows[0])-2
+			if last := strings.Join(rows[0][amount:], " "); (c.currency != "") != (last == "charge_"+strings.ToLower(c.currency)+" exchange_rate") {
+				t.Errorf("%s in %q: %v", query, c.currency, rows[0])
+			}
+			for _, row := range rows[1:] {
+				if c.currency == "" {
+					break
+				}
+				usd, _ := strconv.ParseFloat(row[charge], 64)
+				got, _ := strconv.ParseFloat(row[amount], 64)
+				if want := usd * 4.0341; !strings.HasPrefix(row[amount+1], c.rate) || (c.currency == "EUR" || row[charge] == "") != (row[amount] == "") || row[amount] != "" && math.Abs(got-want) > 1e-6 {
+					t.Errorf("%s in %q: %v", query, c.currency, row)
+				}
+			}
 		}
 	}
 }

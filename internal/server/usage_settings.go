@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -47,12 +46,8 @@ func (s *Server) usageSettingsRoutes(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		last := p.to.Add(-time.Second)
-		if now := s.Now(); last.After(now) {
-			last = now
-		}
-		rate, err := s.Reporting.Rate(ctx, last)
-		r := usageRateReply{Day: last.UTC().Format(time.DateOnly)}
+		day, rate, err := s.rate(ctx, p)
+		r := usageRateReply{Day: day}
 		if rate != nil {
 			r.Rate = &UsageRate{rate.Currency, rate.Units, rate.USD, rate.Table, rate.Published}
 		}
