@@ -1,6 +1,7 @@
 // The per-person event feed: keeps the chat list of every tab in step, and tells whether the server can be reached.
 import type { InfiniteData } from '@tanstack/react-query'
-import { chatsQuery, meQuery, queryClient } from './queries'
+import { chatsQuery, queryClient } from './queries'
+import { followStream } from './stream'
 import type { ChatEvent, ChatRow, Page } from './types'
 
 type Chats = InfiniteData<Page<ChatRow>>
@@ -35,63 +36,24 @@ export function updateChatRow(event: ChatEvent): void {
   queryClient.setQueryData(chatsQuery.queryKey, (data: Chats | undefined) => mergeChat(data, event))
 }
 
-/**
- * Opens the feed while the page is visible. A hidden tab closes it after a while: over HTTP/1.1 a browser has six
- * connections to a host, and six forgotten tabs would leave none.
- */
+/** Follows the feed. */
 export function openFeed(onChat: (event: ChatEvent) => void, onLine: (up: boolean) => void): () => void {
-  let source: EventSource | undefined
-  let timer: ReturnType<typeof setTimeout> | undefined
-
   const catchUp = async () => {
     // A first reading that is on its way may be older than what is told here; it is not begun again before it has ended.
     await queryClient.ensureInfiniteQueryData(chatsQuery).catch(() => {})
     void queryClient.invalidateQueries({ queryKey: chatsQuery.queryKey })
     void queryClient.invalidateQueries({ queryKey: ['chat'] })
   }
-  const open = () => {
-    source = new EventSource('/api/v1/events')
-    source.onopen = () => {
-      // Also at the first time: what changed after the list was read and before this stream began was told to nobody.
-      void catchUp()
-      onLine(true)
-    }
-    source.addEventListener('chat', (e) => {
-      const event: ChatEvent = JSON.parse(e.data)
-      const reading = queryClient.isFetching({ queryKey: chatsQuery.queryKey }) > 0
-      updateChatRow(event)
-      onChat(event)
-      if (reading) void catchUp()
-    })
-    source.onerror = () => {
-      onLine(false)
-      if (source?.readyState === EventSource.CLOSED) {
-        clearTimeout(timer)
-        timer = setTimeout(open, 3_000)
-        // Refused rather than lost: the session may have ended.
-        void queryClient.fetchQuery({ ...meQuery, staleTime: 0 }).catch(() => {})
-      }
-    }
+  const onEvent = (data: string) => {
+    const event: ChatEvent = JSON.parse(data)
+    const reading = queryClient.isFetching({ queryKey: chatsQuery.queryKey }) > 0
+    updateChatRow(event)
+    onChat(event)
+    if (reading) void catchUp()
   }
-  const close = () => {
-    clearTimeout(timer)
-    source?.close()
-    source = undefined
-  }
-  const onVisibility = () => {
-    clearTimeout(timer)
-    if (document.hidden) {
-      timer = setTimeout(() => {
-        close()
-      }, 20_000)
-    } else if (!source || source.readyState === EventSource.CLOSED) {
-      open()
-    }
-  }
-  document.addEventListener('visibilitychange', onVisibility)
-  open()
-  return () => {
-    document.removeEventListener('visibilitychange', onVisibility)
-    close()
-  }
+  return followStream('/api/v1/events', 'chat', onEvent, (up) => {
+    // Also at the first time: what changed after the list was read and before this stream began was told to nobody.
+    if (up) void catchUp()
+    onLine(up)
+  })
 }
