@@ -60,7 +60,7 @@ test('an alert is told in the app and to a webhook, each once', async ({ context
   await chat.send(ask('Count', { tokens: 4, cost: '0.0142' }))
   await expect(chat.answer.charge).toBeVisible()
   await page.reload()
-  await expect(strip).toContainText('50 % of $0.02 is spent')
+  await expect(strip).toContainText('50% of $0.02 is spent')
   await expect.poll(() => hook.got.length, { timeout: 30_000 }).toBe(1)
   const told = hook.got[0]
   expect(told?.body).toMatchObject({ type: 'budget.alert', data: { percent: 50 } })

@@ -39,7 +39,10 @@ function Alerts() {
     <div className="strip warn">
       <Glyph icon={IconBell} small />
       <span className="space">
-        <b>{whose(newest)}</b> {what(newest)}
+        <b>
+          <Trans>Budget alert.</Trans>
+        </b>{' '}
+        {whose(newest)}: {what(newest)}
         {alerts.length > 1 && (
           <>
             {' · '}

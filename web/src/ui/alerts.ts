@@ -14,6 +14,6 @@ export function useAlertWords() {
     what: (alert: BudgetAlert) =>
       alert.percent === 0
         ? t`a request was refused, ${f.shortMoney(alert.spent)} of ${f.shortMoney(alert.limit)} is spent`
-        : t`${alert.percent} % of ${f.shortMoney(alert.limit)} is spent`,
+        : t`${alert.percent}% of ${f.shortMoney(alert.limit)} is spent`,
   }
 }

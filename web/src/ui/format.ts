@@ -87,6 +87,7 @@ function formatter(locale: Locale) {
     time: lazily(clock),
     timeSeconds: lazily({ ...clock, second: '2-digit' }),
     date: lazily(shortDate),
+    dayTime: lazily({ ...shortDate, ...clock }),
     longDate: lazily({ ...shortDate, month: 'long', year: 'numeric' }),
     dateTime: lazily({ dateStyle: 'medium', timeStyle: 'short', hourCycle: 'h23' }),
     /** `1 Dec, 00:00 UTC`: for moments that are defined in UTC. */

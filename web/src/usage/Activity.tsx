@@ -11,6 +11,7 @@ import { DataTable } from '../ui/DataTable'
 import { daysAgo, useFormat } from '../ui/format'
 import { CardSkeleton, LoadError } from '../ui/Load'
 import { ExactMoney } from '../ui/Money'
+import { usePhone } from '../ui/phone'
 import { query, type Shown } from './filters'
 import { shortModel, useStates, useUsageNames } from './names'
 
@@ -53,7 +54,10 @@ function Row({ call, admin }: { call: UsageCall; admin: boolean }) {
   const states = useStates()
   const name = useUsageNames()
   const badge = tone[call.state]
-  const when = daysAgo(new Date(call.occurred_at), new Date()) === 0 ? f.timeSeconds : f.dateTime
+  const phone = usePhone()
+  const [at, now] = [new Date(call.occurred_at), new Date()]
+  const sameYear = at.getFullYear() === now.getFullYear()
+  const when = daysAgo(at, now) === 0 ? f.timeSeconds : sameYear ? f.dayTime : f.dateTime
   const source = name('kind', { key: call.kind, name: '' })
   return (
     <tr>
@@ -92,7 +96,13 @@ function Row({ call, admin }: { call: UsageCall; admin: boolean }) {
         )}
       </td>
       <td className="n strong nw">
-        {call.charge === null ? `≤ ${f.shortMoney(call.at_most)}` : <ExactMoney amount={call.charge} weight={400} />}
+        {call.charge === null ? (
+          `≤ ${f.shortMoney(call.at_most)}`
+        ) : phone ? (
+          f.money(call.charge)
+        ) : (
+          <ExactMoney amount={call.charge} weight={400} />
+        )}
       </td>
     </tr>
   )

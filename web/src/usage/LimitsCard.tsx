@@ -9,11 +9,12 @@ import { usePerPeriod } from '../ui/budgets'
 import { useFormat } from '../ui/format'
 import { OwnBudgetPart } from '../ui/OwnBudgetPart'
 
-function Limit(props: { name: string; note: ReactNode; sooner: boolean; children: ReactNode }) {
+function Limit(props: { name: string; more?: ReactNode; note: ReactNode; sooner: boolean; children: ReactNode }) {
   return (
     <li>
       <div className="block-head">
         <h2>{props.name}</h2>
+        {props.more}
         {props.sooner && (
           <span className="badge accent">
             <Trans>Ends first</Trans>
@@ -65,14 +66,12 @@ export function LimitsCard({ limits }: { limits: UsageLimits }) {
           key={b.period}
           name={t`Company budget`}
           sooner={sooner === b.period}
-          note={
-            <>
-              <BudgetOf spent={b.spent} limit={b.limit} />
-              <Link href="/settings/budgets" className="sm">
-                {per(b.period)}
-              </Link>
-            </>
+          more={
+            <Link href="/settings/budgets" className="sm">
+              {per(b.period)}
+            </Link>
           }
+          note={<BudgetOf spent={b.spent} limit={b.limit} />}
         >
           <BudgetBar budget={b} />
         </Limit>

@@ -1,6 +1,6 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { useQuery } from '@tanstack/react-query'
-import { lazy, Suspense, useEffect, useState } from 'react'
+import { lazy, Suspense, useEffect, useRef, useState } from 'react'
 import { Link } from 'wouter'
 import './usage.css'
 import { meQuery, usageNowQuery } from '../api/queries'
@@ -38,13 +38,19 @@ function Live({ at }: { at: number }) {
 
 function Tabs({ shown, admin }: { shown: Shown; admin: boolean }) {
   const { t } = useLingui()
+  const nav = useRef<HTMLElement>(null)
+  // On a phone the tabs are wider than the page.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the chosen tab decides which link is current
+  useEffect(() => {
+    nav.current?.querySelector('[aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' })
+  }, [shown.tab])
   const item = (tab: Tab, name: string) => (
     <Link href={shown.to({ tab, search: '', state: '' })} aria-current={shown.tab === tab ? 'page' : undefined}>
       {name}
     </Link>
   )
   return (
-    <nav className="tabs" aria-label={t`Usage`}>
+    <nav className="tabs" aria-label={t`Usage`} ref={nav}>
       {item('overview', t`Overview`)}
       {admin && item('users', t`By user`)}
       {item('models', t`By model`)}

@@ -1,4 +1,6 @@
 import { useLingui } from '@lingui/react/macro'
+import { useQuery } from '@tanstack/react-query'
+import { meQuery } from '../api/queries'
 import type { IntentState, UsageBy } from '../api/types'
 import { useTeamName } from '../ui/teams'
 
@@ -6,11 +8,12 @@ import { useTeamName } from '../ui/teams'
 export const shortModel = (id: string) => id.split('/').pop() ?? id
 
 /** What a row, a series or a filter is called. */
-export function useUsageNames(): (by: UsageBy, item: { key: string; name: string }) => string {
+export function useUsageNames(): (by: UsageBy, item: { key: string; name: string; detail?: string }) => string {
   const { t } = useLingui()
+  const { data: me } = useQuery(meQuery)
   const teamName = useTeamName()
   const kinds: Record<string, string> = { chat: t`Chat`, title: t`Chat title`, api: t`API` }
-  return (by, { key, name }) => {
+  return (by, { key, name, detail }) => {
     switch (by) {
       case 'model':
         return shortModel(key)
@@ -19,7 +22,10 @@ export function useUsageNames(): (by: UsageBy, item: { key: string; name: string
       case 'kind':
         return kinds[key] ?? key
       case 'key':
-        return key === 'none' ? t`Without an API key` : name || t`Key …${key.slice(-4)}`
+        if (key === 'none') return t`Without an API key`
+        // Everybody's keys may have the same name.
+        if (name && detail && me?.role === 'admin') return `${name}, ${detail}`
+        return name || t`Key …${key.slice(-4)}`
       default:
         return name || t`Deleted user`
     }
