@@ -7,6 +7,14 @@ import { ask, Simulator } from '../support/simulator'
 
 const user = { name: 'Jan Nowak', email: 'jan@company.test', password: 'a long password', role: 'user' }
 
+const limitedKey = `sk-or-v1-${'7c3e'.repeat(16)}`
+
+/** Opens a new chat and returns where a message is written. */
+async function openChat(page: Page, label: string) {
+  await visit(page, '/')
+  return page.getByRole('textbox', { name: label, exact: true })
+}
+
 /** Makes the pages of a context speak the language. */
 const speak = (page: Page, language: string) =>
   page.addInitScript((locale) => localStorage.setItem('mai.locale', locale), language)
@@ -20,7 +28,8 @@ for (const language of ['en', 'pl']) {
   test.describe(`axe in ${language}`, () => {
     test.setTimeout(240_000)
     const say = phrases(language)
-    const button = (page: Page, name: string) => page.getByRole('button', { name: say(name), exact: true })
+    const button = (page: Page, name: string, of = '') =>
+      page.getByRole('button', { name: say(name).replace('{name}', of), exact: true })
 
     test(`outside, ${language}`, async ({ context, page }) => {
       const axe = new Axe(page, language)
@@ -52,7 +61,7 @@ for (const language of ['en', 'pl']) {
       const axe = new Axe(page, language)
       await speak(page, language)
       await register(context)
-      for (const path of ['profile', 'appearance', 'api-key', 'data-policy', 'connections', 'users', 'usage', 'usage?tab=activity', 'budgets']) {
+      for (const path of ['profile', 'appearance', 'api-key', 'data-policy', 'connections', 'users', 'usage', 'budgets']) {
         await visit(page, `/settings/${path}`)
         await axe.check(path)
       }
@@ -106,6 +115,56 @@ for (const language of ['en', 'pl']) {
       await page.getByRole('dialog').waitFor()
       await axe.check('the menu of the settings', [390])
       console.log(`axe ${language}, settings: ${axe.count} states`)
+    })
+
+    test(`usage, ${language}`, async ({ context, page, sim }) => {
+      const axe = new Axe(page, language)
+      await speak(page, language)
+      await register(context)
+      await sim.setKey({ key: limitedKey, limit: 50, limit_reset: 'monthly' })
+      const put = async (path: string, data: object) => {
+        const response = await context.request.put(`/api/v1/${path}`, { data })
+        expect(response.ok(), await response.text()).toBe(true)
+      }
+      await put('connection', { base_url: sim.url, api_key: limitedKey })
+      const chat = await openChat(page, say('Message'))
+      await chat.fill(ask('Count', { tokens: 5, cost: '0.0154' }))
+      await chat.press('Enter')
+      await page.getByRole('button', { name: new RegExp(`^${say('Charge')}: `) }).waitFor()
+      await put('budgets', { scope: 'company', subject: '', period: 'month', limit: '0.5', hard: true, alerts: [1] })
+      await put('budgets', { scope: 'company', subject: '', period: 'day', limit: '0.01', hard: true, alerts: [] })
+      const { id } = (await (await context.request.get('/api/v1/auths/me')).json()) as { id: string }
+      await put('budgets', { scope: 'user', subject: id, period: 'week', limit: '0.021', hard: false, alerts: [] })
+      for (const tab of ['overview', 'users', 'models', 'teams', 'keys', 'activity', 'pricing', 'accuracy']) {
+        await visit(page, `/settings/usage?tab=${tab}`)
+        await page.getByText(say('Budget alert.')).waitFor()
+        await axe.check(`usage, ${tab}`)
+      }
+      await visit(page, '/settings/usage')
+      await button(page, 'Days and currency').click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByLabel(say('Time zone of the days')).fill('Europe/Krakow')
+      await dialog.getByLabel(say('Currency beside USD')).selectOption('PLN')
+      await dialog.getByRole('button', { name: say('Save') }).click()
+      await dialog.getByRole('alert').waitFor()
+      await axe.check('days and currency, with a zone that does not exist')
+      await dialog.getByLabel(say('Time zone of the days')).fill('Europe/Warsaw')
+      await dialog.getByRole('button', { name: say('Save') }).click()
+      await dialog.waitFor({ state: 'hidden' })
+      await axe.check('usage without a rate')
+      await visit(page, '/settings/budgets')
+      await button(page, 'Set up: {name}', say('Webhook')).click()
+      await dialog.getByLabel(say('Address')).fill('ftp://nowhere')
+      await dialog.getByRole('button', { name: say('Save') }).click()
+      await dialog.getByRole('alert').waitFor()
+      await axe.check('alerts by webhook, refused')
+      await page.keyboard.press('Escape')
+      await button(page, 'More for {name}', say('The whole company')).first().click()
+      await page.getByRole('menuitem', { name: say('Change') }).click()
+      await dialog.getByLabel(say('Limit, USD')).fill('-1')
+      await dialog.getByRole('button', { name: say('Save') }).click()
+      await axe.check('a negative budget')
+      console.log(`axe ${language}, usage: ${axe.count} states`)
     })
 
     test.describe('without a key', () => {
