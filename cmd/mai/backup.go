@@ -61,6 +61,7 @@ func commandRoutes(backups *backup.Backups, books *ledger.Ledger, calls *meter.M
 		return webapp.WriteJSON(w, http.StatusOK, rebuilt{wrong})
 	}))
 	drainRoutes(mux, calls, log)
+	acceptRoute(mux, calls, log)
 	mux.Handle("GET /metrics", server.Metrics(backups, log))
 	return mux
 }

@@ -28,7 +28,7 @@ func commands() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(), demoCommand(), healthCommand(), versionCommand(), configCommand(), ledgerCommand(), migrateCommand(), drainCommand(), backupCommand(), restoreCommand(), usageCommand(), liveCheckCommand())
+	root.AddCommand(serveCommand(), demoCommand(), healthCommand(), versionCommand(), configCommand(), ledgerCommand(), migrateCommand(), drainCommand(), acceptCommand(), backupCommand(), restoreCommand(), usageCommand(), liveCheckCommand())
 	return root
 }
 

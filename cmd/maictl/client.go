@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -88,15 +89,17 @@ any moment: run it again, or run "maictl resume", and there is exactly one key a
 			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
 				in := fleet.NewClient{Name: args[0], Markup: markup, Limit: limit, Host: host, Domain: domain, Deploy: !keyOnly && !serverOnly}
 				c, err := p.createClient(ctx, cmd, f, in, wish, !keyOnly && host == "")
-				if err != nil {
+				if err != nil && !errors.Is(err, fleet.ErrNotAccepted) {
 					return unfinished(cmd, c, err)
 				}
-				d, err := newDeployment(ctx, f, c, showKey)
-				if err != nil || p.json {
-					return p.either(cmd, d, err)
-				}
-				if c.Deployed {
-					return p.sayWhere(ctx, cmd, f, c)
+				d, failed := newDeployment(ctx, f, c, showKey)
+				switch {
+				case failed != nil:
+					return errors.Join(failed, err)
+				case p.json:
+					return ill(cmd, printJSON(cmd, d), err)
+				case c.Deployed:
+					return p.sayWhere(ctx, cmd, f, c, err)
 				}
 				return d.print(cmd)
 			})
@@ -166,6 +169,8 @@ type deployment struct {
 	MonthlyLimit *json.Number `json:"monthly_limit"` // USD of cost
 	CreatedAt    time.Time    `json:"created_at"`
 	Deployment   string       `json:"deployment"`
+	// Acceptance is how it stood its test; absent while nothing is deployed.
+	Acceptance *fleet.Acceptance `json:"acceptance,omitempty"`
 }
 
 func newDeployment(ctx context.Context, f *fleet.Fleet, c fleet.Client, showKey bool) (deployment, error) {
@@ -177,6 +182,9 @@ func newDeployment(ctx context.Context, f *fleet.Fleet, c fleet.Client, showKey 
 	if c.Limit != nil {
 		number := json.Number(c.Limit.String())
 		d.MonthlyLimit = &number
+	}
+	if err == nil {
+		d.Acceptance, err = f.Acceptance(ctx, c)
 	}
 	return d, err
 }
@@ -212,6 +220,15 @@ type shownClient struct {
 	Created  time.Time     `json:"created_at"`
 	// Unfinished says that its creation broke off.
 	Unfinished bool `json:"unfinished"`
+}
+
+// ill ends a command whose deployment did not stand its test, once it has said so.
+func ill(cmd *cobra.Command, said, notAccepted error) error {
+	if notAccepted == nil || said != nil {
+		return said
+	}
+	progress(cmd, "acceptance", fault.Message(notAccepted))
+	return errIll
 }
 
 // stateWord is the state of a client as a person reads it.
@@ -290,23 +307,33 @@ func (p *program) clientDeploy() *cobra.Command {
 	return p.onClient("deploy NAME", "Put an instance on a client's server, or mend the one that is there", "  maictl client deploy companyabc",
 		func(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client, _ []string) error {
 			c, err := f.Deploy(ctx, c, teller(cmd))
-			if err != nil {
+			if err != nil && !errors.Is(err, fleet.ErrNotAccepted) {
 				return err
 			}
-			return p.sayWhere(ctx, cmd, f, c)
+			return p.sayWhere(ctx, cmd, f, c, err)
 		}, named(1, 1))
 }
 
-// sayWhere says where an instance answers and what comes next.
-func (p *program) sayWhere(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client) error {
+// sayWhere says how a deployment stood its test, where it answers and what comes next.
+func (p *program) sayWhere(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client, notAccepted error) error {
+	a, err := f.Acceptance(ctx, c)
+	if err == nil && p.json {
+		err = printJSON(cmd, struct {
+			shownClient
+			Acceptance *fleet.Acceptance `json:"acceptance,omitempty"`
+		}{show(c), a})
+	} else if err == nil && a != nil {
+		err = printFindings(cmd, a.Checks)
+	}
+	if err != nil || p.json || notAccepted != nil {
+		return ill(cmd, err, notAccepted)
+	}
 	s, err := f.ServerOf(ctx, c)
-	if err == nil && !p.json {
-		err = p.accept(ctx, cmd, f, c)
+	if err == nil {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s answers at %s. `maictl client handover %s` prints what its administrator needs; `maictl client doctor %s` looks at its server, too.\n",
+			c.Name, c.URL(s), c.Slug, c.Slug)
 	}
-	if err != nil {
-		return err
-	}
-	return p.report(cmd, c, fmt.Sprintf("%s answers at %s. `maictl client handover %s` prints what its administrator needs.", c.Name, c.URL(s), c.Slug))
+	return err
 }
 
 func (p *program) clientLimit() *cobra.Command {

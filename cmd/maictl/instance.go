@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -154,22 +152,4 @@ func printFindings(cmd *cobra.Command, findings []fleet.Finding) error {
 		}
 	}
 	return printTable(cmd, "", []string{"", "", ""}, rows)
-}
-
-// accept tests a deployment before it is handed over: its first backup, verified by restoring it, and all that the doctor
-// checks. It only reports: the deployment itself is done.
-func (p *program) accept(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client) error {
-	var said bytes.Buffer
-	status, err := f.Exec(ctx, c, []string{"backup"}, &said, &said)
-	if err != nil {
-		return err
-	}
-	if status != 0 {
-		progress(cmd, "backup", strings.TrimSpace(said.String()))
-	}
-	findings, err := f.Doctor(ctx, c)
-	if err != nil {
-		return err
-	}
-	return printFindings(cmd, findings)
 }

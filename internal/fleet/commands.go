@@ -185,7 +185,8 @@ func (f *Fleet) every(ctx context.Context, fn func(*work) error) error {
 
 // Usage is what a client has spent, as OpenRouter counts it, in UTC.
 type Usage struct {
-	// Month, Day and Total are cost; Charge is Month at the client's markup.
+	// Month, Day and Total are cost; Charge is Month at the client's markup, without the chat by which the deployment was
+	// tested.
 	Month, Day, Total, Charge money.Amount
 	// Limit and Remaining are cost per month; nil without a limit.
 	Limit, Remaining *money.Amount
@@ -211,7 +212,14 @@ func (f *Fleet) Usage(ctx context.Context, c Client) (u Usage, err error) {
 		}
 	}
 	u.At = time.Now().UTC()
-	u.Charge, err = c.Markup.Charge(u.Month)
+	ours := money.Amount(0)
+	a, err := f.Acceptance(ctx, c)
+	if err == nil && a != nil && a.Charged.UTC().Format("2006-01") == u.At.Format("2006-01") {
+		ours = min(a.Cost, u.Month)
+	}
+	if err == nil {
+		u.Charge, err = c.Markup.Charge(u.Month - ours)
+	}
 	return u, err
 }
 

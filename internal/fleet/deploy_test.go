@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"context"
 	"encoding/pem"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,7 +17,9 @@ import (
 
 	"mai/internal/deploy"
 	dockersim "mai/internal/deploy/sim"
+	"mai/internal/fault"
 	"mai/internal/fleet"
+	"mai/internal/money"
 	sshsim "mai/internal/remote/sim"
 )
 
@@ -168,4 +171,43 @@ func (r *hostRig) read(name string) string {
 		r.t.Fatal(err)
 	}
 	return string(text)
+}
+
+// TestAcceptance has a deployment fail its test, and stand it later: in the meantime the client is not finished and plan
+// says so, and what was stood once is not asked for again.
+func TestAcceptance(t *testing.T) {
+	broken, chats := true, 0
+	r := newHostRig(t, dockersim.Options{Exec: func(command []string) (string, string, int) {
+		switch {
+		case command[1] == "accept" && broken:
+			chats++
+			return "", "mai: Key limit exceeded.", 1
+		case command[1] == "accept":
+			chats++
+			return `{"kind":"acceptance","state":"settled","model":"a/b","cost":"0.02","charge":"0"}`, "", 0
+		}
+		return `{"archive":"one.tar"}`, "", 0
+	}})
+	c, err := r.fleet.Create(t.Context(), fleet.NewClient{Name: "Company ABC", Markup: fleet.DefaultMarkup, Host: "shared1", Domain: "abc.example.com", Deploy: true}, quiet)
+	if !errors.Is(err, fleet.ErrNotAccepted) || !strings.Contains(fault.Message(err), "Chat: Key limit exceeded.") {
+		t.Fatalf("%v", err)
+	}
+	if changes, err := r.fleet.Plan(t.Context()); err != nil || len(changes) != 1 || changes[0].Step != "acceptance" {
+		t.Errorf("planned is %+v, %v", changes, err)
+	}
+	a, err := r.fleet.Acceptance(t.Context(), c)
+	if err != nil || a == nil || a.OK || len(a.Checks) != 4 || a.Checks[2].Remedy == "" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	broken = false
+	for range 2 {
+		if c, err = r.fleet.Deploy(t.Context(), c, quiet); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, err = r.fleet.Acceptance(t.Context(), c)
+	if err != nil || a == nil || !a.OK || len(a.Checks) != 5 || a.Cost != 2*money.USD/100 || chats != 2 {
+		t.Errorf("%+v after %d chats, %v", a, chats, err)
+	}
+	r.settled()
 }

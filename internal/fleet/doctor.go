@@ -113,12 +113,10 @@ func (d *doctor) key(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	found := "there is none"
 	if usage.Limit != nil && usage.Remaining != nil {
-		found = fmt.Sprintf("%s USD of %s remain", usage.Remaining, usage.Limit)
 		err = unless(*usage.Remaining > 0, "The limit of %s USD a month is used up.", usage.Limit)
 	}
-	d.check("Limit", err, found, "Raise it: `maictl client limit "+d.w.Slug+" USD`.")
+	d.check("Limit", err, left(usage), "Raise it: `maictl client limit "+d.w.Slug+" USD`.")
 }
 
 // machine checks the server's memory, disk and clock.

@@ -42,7 +42,8 @@ func (f *Fleet) steps(w *work) []step {
 		return []step{key, {"removal", f.planRemoval}, server, dns}
 	}
 	return []step{key, server, dns, {"boot", f.planBoot}, {"access", f.planAccess}, {"docker", f.planDocker}, {"instance", f.planInstance},
-		{"files", f.planFiles}, {"restore", f.planRestore}, {"release", f.planRelease}, {"edge", f.planEdge}, {"healthy", f.planHealthy}}
+		{"files", f.planFiles}, {"restore", f.planRestore}, {"release", f.planRelease}, {"edge", f.planEdge}, {"healthy", f.planHealthy},
+		{"acceptance", f.planAcceptance}}
 }
 
 // Progress is told as the steps of a client or server go.

@@ -116,7 +116,7 @@ func (f *Fleet) instanceOf(ctx context.Context, c Client) (in instance, err erro
 func (f *Fleet) wantInstance(tx *sqldb.Tx, c *Client) error {
 	setup := f.sealer.Seal(rand.Text(), "setup "+c.ID)
 	token := f.sealer.Seal(rand.Text()+rand.Text(), "token "+c.ID)
-	_, err := tx.Exec(`INSERT INTO instances (client_id, sealed_setup, sealed_token, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)`,
+	_, err := tx.Exec(`INSERT INTO instances (client_id, sealed_setup, sealed_token, acceptance, created_at, updated_at) VALUES ($1, $2, $3, '{}', $4, $4)`,
 		c.ID, setup, token, tx.Now.UnixMicro())
 	c.Deployed = err == nil
 	return err

@@ -116,8 +116,8 @@ func PeriodEnd(t time.Time) time.Time {
 // Call is what an intent is made of: who wants which model, on whose key, and what it can cost at most.
 type Call struct {
 	ID         string // from NewID
-	Kind       string // chat, title, api
-	UserID     string
+	Kind       string // chat, title, api, or acceptance: the provider's test of a deployment
+	UserID     string // "" and TeamID likewise when nobody of the client asked
 	TeamID     string
 	APIKeyID   string // "" when no API key was used
 	Model      string

@@ -34,7 +34,7 @@ const (
 	ByUser
 	ByTeam
 	ByModel
-	ByKind // chat, title, api
+	ByKind // chat, title, api, acceptance
 	ByAPIKey
 )
 

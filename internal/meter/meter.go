@@ -69,7 +69,8 @@ type Meter struct {
 	// keyTold is what OpenRouter last said of a key; nil before it was asked.
 	keyTold atomic.Pointer[keyTold]
 
-	traffic traffic
+	traffic   traffic
+	accepting sync.Mutex // by whoever makes the call of a test
 
 	ctx    context.Context // ends the background work
 	cancel context.CancelFunc

@@ -23,8 +23,8 @@ const (
 
 // Request is a chat completion that somebody wants.
 type Request struct {
-	Kind     string // chat, title, api
-	UserID   string
+	Kind     string // chat, title, api, or KindAcceptance
+	UserID   string // "" when nobody of the client asks
 	TeamID   string
 	APIKeyID string
 	// Body is the OpenAI request. Fields whose price cannot be bounded are refused.
@@ -53,7 +53,7 @@ func (m *Meter) Held(c *Call) money.Amount {
 	if err != nil {
 		return 0
 	}
-	charge, err := m.markup.Bound(cost)
+	charge, err := m.markupOf(c.request.Kind).Bound(cost)
 	if err != nil {
 		return 0
 	}
@@ -252,14 +252,14 @@ func (c *Call) atMost() (money.Amount, error) {
 // Reserve holds the most that the call can be charged, in the caller's transaction, or refuses with fault.OverBudget.
 // An answer whose length was not asked for is shortened to what the budget allows.
 func (m *Meter) Reserve(tx *sqldb.Tx, c *Call) error {
-	call := m.booked(c)
+	call, r := m.booked(c), c.request
 	room, limited, err := m.ledger.Room(tx, call)
 	if err != nil {
 		return err
 	}
 	c.maxTokens = c.usual // a write may run twice
 	if limited && !c.explicit {
-		c.shorten(room, m.markup)
+		c.shorten(room, call.Markup)
 	}
 	if call.AtMostCost, err = c.atMost(); err != nil {
 		return err
@@ -268,8 +268,10 @@ func (m *Meter) Reserve(tx *sqldb.Tx, c *Call) error {
 	if c.IntentID, err = ledger.NewID(); err != nil {
 		return err
 	}
-	if c.pseudonym, err = m.users.pseudonym(tx, c.request.UserID); err != nil {
-		return err
+	if r.UserID != "" {
+		if c.pseudonym, err = m.users.pseudonym(tx, r.UserID); err != nil {
+			return err
+		}
 	}
 	m.at("reserve.before")
 	call.ID, call.MaxTokens = c.IntentID, c.maxTokens
@@ -279,7 +281,7 @@ func (m *Meter) Reserve(tx *sqldb.Tx, c *Call) error {
 // booked is the call as the books have it, before it has an id and a price.
 func (m *Meter) booked(c *Call) ledger.Call {
 	r := c.request
-	return ledger.Call{Kind: r.Kind, UserID: r.UserID, TeamID: r.TeamID, APIKeyID: r.APIKeyID, Model: c.Model.ID, KeyHash: c.conn.Hash, Markup: m.markup}
+	return ledger.Call{Kind: r.Kind, UserID: r.UserID, TeamID: r.TeamID, APIKeyID: r.APIKeyID, Model: c.Model.ID, KeyHash: c.conn.Hash, Markup: m.markupOf(r.Kind)}
 }
 
 // ReserveNow is Reserve in a transaction of its own. Admins are told of a refusal.
@@ -341,9 +343,11 @@ func (c *Call) body() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range map[string]any{
-		"model": c.Model.ID, "stream": c.Stream, "max_tokens": c.maxTokens, "user": c.pseudonym, "provider": provider,
-	} {
+	ours := map[string]any{"model": c.Model.ID, "stream": c.Stream, "max_tokens": c.maxTokens, "provider": provider}
+	if c.pseudonym != "" {
+		ours["user"] = c.pseudonym
+	}
+	for name, value := range ours {
 		text, err := json.Marshal(value)
 		if err != nil {
 			return nil, err

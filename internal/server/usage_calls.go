@@ -16,7 +16,7 @@ type usageCall struct {
 	LedgerItem
 	UserName         string        `json:"user_name" doc:"empty when the user is not known any more"`
 	TeamName         string        `json:"team_name"`
-	Kind             string        `json:"kind" doc:"chat, title or api"`
+	Kind             string        `json:"kind" doc:"chat, title, api or acceptance"`
 	KeyName          string        `json:"key_name" doc:"of the API key that it was made with; empty without one"`
 	AtMost           *money.Amount `json:"at_most" doc:"the most that it can be charged, while that is open or unknown"`
 	PromptTokens     int64         `json:"prompt_tokens"`

@@ -26,7 +26,7 @@ type UsageFilter struct {
 	User  []string `query:"user" doc:"ids of users, with commas; empty: all that the caller may see"`
 	Team  []string `query:"team" doc:"ids of teams that users were in at that time"`
 	Model []string `query:"model"`
-	Kind  []string `query:"kind" doc:"chat, title or api"`
+	Kind  []string `query:"kind" doc:"chat, title, api or acceptance"`
 	Key   []string `query:"key" doc:"ids of API keys; none: calls without one"`
 }
 

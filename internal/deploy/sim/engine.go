@@ -35,6 +35,8 @@ type Options struct {
 	FailStart string
 	// Once is what a command other than serving prints, and its exit status, by the version of the image; nil is {} and 0.
 	Once func(version string, command []string) (stdout, stderr string, status int)
+	// Exec is what a command in a running container prints, and its exit status; nil is an instance whose test succeeds.
+	Exec func(command []string) (stdout, stderr string, status int)
 }
 
 // Engine is a running one. Close it.
@@ -53,6 +55,7 @@ type Engine struct {
 	hold       map[string]string
 	opened     chan struct{} // closed when a hold changes
 	holds      []string
+	execs      map[string]*execution
 	next       int
 }
 
@@ -83,7 +86,10 @@ func New(opts Options) *Engine {
 	if opts.Once == nil {
 		opts.Once = func(string, []string) (string, string, int) { return "{}", "", 0 }
 	}
-	e := &Engine{opts: opts, images: map[string]image{}, tags: map[string]string{}, networks: map[string]int{}, hold: map[string]string{}, opened: make(chan struct{})}
+	if opts.Exec == nil {
+		opts.Exec = answerCommand
+	}
+	e := &Engine{opts: opts, execs: map[string]*execution{}, images: map[string]image{}, tags: map[string]string{}, networks: map[string]int{}, hold: map[string]string{}, opened: make(chan struct{})}
 	e.socket = httptest.NewServer(http.HandlerFunc(e.serve))
 	e.admin = httptest.NewServer(http.HandlerFunc(e.serveAdmin))
 	e.public = httptest.NewTLSServer(http.HandlerFunc(e.servePublic))
@@ -186,6 +192,10 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 
 // stream answers what takes its time, or is no JSON: the end of a container, and its log.
 func (e *Engine) stream(w http.ResponseWriter, r *http.Request, path string) bool {
+	if id, found := strings.CutPrefix(path, "/exec/"); found && r.Method == http.MethodPost {
+		e.execute(w, strings.TrimSuffix(id, "/start"))
+		return true
+	}
 	title, verb, _ := strings.Cut(strings.TrimPrefix(path, "/containers/"), "/")
 	if verb != "wait" && verb != "logs" {
 		return false
@@ -236,6 +246,8 @@ func (e *Engine) route(r *http.Request, path string) (any, error) {
 		return e.image(r, strings.TrimPrefix(path, "/images/"))
 	case strings.HasPrefix(path, "/networks/"):
 		return e.network(r, strings.TrimPrefix(path, "/networks/"))
+	case strings.HasPrefix(path, "/exec/"):
+		return e.executed(strings.TrimSuffix(strings.TrimPrefix(path, "/exec/"), "/json"))
 	case strings.HasPrefix(path, "/containers/"):
 		return e.container(r, strings.TrimPrefix(path, "/containers/"))
 	}
@@ -360,6 +372,8 @@ func (e *Engine) container(r *http.Request, rest string) (any, error) {
 		return nil, nil
 	case verb == "json":
 		return b.inspect(), nil
+	case verb == "exec":
+		return e.prepare(r)
 	case verb == "start":
 		return nil, e.start(b)
 	case verb == "stop":
