@@ -13,6 +13,29 @@ import (
 type created struct {
 	ClientName string `json:"client_name"`
 	KeyID      string `json:"key_id"`
+	Acceptance struct {
+		OK     bool
+		Cost   string
+		Checks []struct{ Check, Found string }
+	}
+}
+
+// tested fails the test unless a deployment stood its own, whose chat is on the bill and charged to nobody.
+func (p *provider) tested(c created) {
+	p.t.Helper()
+	var usage struct {
+		UsageMonth  string `json:"usage_month"`
+		ChargeMonth string `json:"charge_month"`
+	}
+	p.must(&usage, "client", "usage", c.ClientName)
+	billed := p.billed()
+	if !c.Acceptance.OK || len(c.Acceptance.Checks) != 5 || billed.Sign() <= 0 || usd(p.t, c.Acceptance.Cost).Cmp(billed) != 0 ||
+		usd(p.t, usage.UsageMonth).Cmp(billed) != 0 || usd(p.t, usage.ChargeMonth).Sign() != 0 {
+		p.t.Errorf("tested: %+v; billed are $%s, and %+v is told", c.Acceptance, billed.FloatString(12), usage)
+	}
+	for _, one := range c.Acceptance.Checks {
+		p.t.Logf("%s: %s", one.Check, one.Found)
+	}
 }
 
 // use does with a new workspace what its people do first: the admin registers through the link, and asks something.
@@ -63,6 +86,7 @@ func TestCreate(t *testing.T) {
 	var c created
 	ran := p.must(&c, "client", "create", "Company ABC", "--limit", "500", "--domain", domain)
 	t.Logf("created in %.1f s:\n%s", ran.took.Seconds(), strings.Join(ran.steps, "\n"))
+	p.tested(c)
 	p.use("Company ABC", "https://"+domain)
 	p.sameBill("Company ABC")
 	p.settled()
@@ -87,6 +111,7 @@ func TestCreateOnAdoptedServer(t *testing.T) {
 	var c created
 	ran := p.must(&c, "client", "create", "Company ABC", "--limit", "500", "--host", "shared1", "--domain", domain)
 	t.Logf("created in %.1f s:\n%s", ran.took.Seconds(), strings.Join(ran.steps, "\n"))
+	p.tested(c)
 	w := p.workspace("https://" + domain)
 	w.must(http.MethodGet, "/health", nil, nil)
 	p.use("Company ABC", "https://"+domain)
