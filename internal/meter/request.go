@@ -89,9 +89,10 @@ func ruleOf(field string) fieldRule {
 	return refused
 }
 
-// Prepare checks a request, holds it to the data policy, and prices it. It may fetch lists of OpenRouter.
+// Prepare checks a request, holds it to the data policy, and prices it. It may fetch lists of OpenRouter, and waits while
+// calls are paused.
 func (m *Meter) Prepare(ctx context.Context, r Request) (*Call, error) {
-	if err := errors.Join(m.traffic.open(), m.disk.check()); err != nil {
+	if err := errors.Join(m.traffic.pass(ctx), m.disk.check()); err != nil {
 		return nil, err
 	}
 	for name := range r.Body {

@@ -19,6 +19,7 @@ type instanceReply struct {
 	SignupOpen         bool    `json:"signup_open"`
 	Encrypted          bool    `json:"encrypted" doc:"this connection is encrypted"`
 	Locale             string  `json:"locale" enum:"en,pl"`
+	Updating           bool    `json:"updating" doc:"new answers begin when the update that is under way has ended"`
 	Demo               bool    `json:"demo"`
 	DemoLogins         []Login `json:"demo_logins,omitempty" doc:"who can sign in to a demo"`
 }
@@ -26,8 +27,9 @@ type instanceReply struct {
 func (s *Server) instanceRoutes(api huma.API) {
 	add(s, api, Public, "GET", "/api/v1/instance", "What a person sees before signing in", func(ctx context.Context, c caller, _ *struct{}) (*body[instanceReply], error) {
 		r, err := s.Accounts.Registration(ctx)
+		updating, _ := s.Meter.Paused()
 		return reply(instanceReply{
-			Name: s.Name, Version: s.Site.Version, SetupNeeded: r.SetupNeeded, SetupTokenRequired: r.SetupTokenRequired, SignupOpen: r.Open,
+			Updating: updating, Name: s.Name, Version: s.Site.Version, SetupNeeded: r.SetupNeeded, SetupTokenRequired: r.SetupTokenRequired, SignupOpen: r.Open,
 			Encrypted: webapp.Encrypted(c.r, s.Trusted), Locale: s.Locale, Demo: len(s.Demo) > 0, DemoLogins: s.Demo,
 		}, err)
 	})

@@ -24,7 +24,7 @@ type producer func(ctx context.Context, put func(event) error) error
 
 func (s *Server) streamRoutes(api huma.API) {
 	addStream(s, api, "/api/v1/runs/{id}/events", "Follow an answer as it is written", s.followRun)
-	addStream(s, api, "/api/v1/events", "Follow changes of the own list of chats", s.followChats)
+	addStream(s, api, "/api/v1/events", "Follow changes of the own list of chats, and whether the workspace is being updated", s.followChats)
 }
 
 // addStream registers an operation that replies with server-sent events. What open returns as an error is replied as
@@ -134,7 +134,15 @@ func (s *Server) followChats(ctx context.Context, c caller, _ *struct{}) (produc
 	feed := s.Chats.Feed(c.ID) // before the reply begins, so that who sees it begin misses nothing
 	context.AfterFunc(ctx, func() { s.Chats.Leave(feed) })
 	return func(ctx context.Context, put func(event) error) error {
+		told := false
 		for {
+			paused, changed := s.Meter.Paused()
+			if paused != told {
+				told = paused
+				if err := put(event{"updating", "", paused}); err != nil {
+					return err
+				}
+			}
 			select {
 			case change, open := <-feed.C:
 				if !open {
@@ -143,6 +151,7 @@ func (s *Server) followChats(ctx context.Context, c caller, _ *struct{}) (produc
 				if err := put(event{"chat", "", change}); err != nil {
 					return err
 				}
+			case <-changed:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
