@@ -20,17 +20,19 @@ type shownExchange struct {
 	From     string   `json:"from"`
 	To       string   `json:"to"`
 	Schema   [2]int64 `json:"schema"` // before and after
-	Cut      int      `json:"cut"`    // paid calls that had not ended in a minute
+	Cut      int      `json:"cut"`    // paid calls that had not ended in time
 	Waited   int      `json:"waited"` // requests that waited at the edge
 	QueuedMS int64    `json:"queued_ms"`
 	HeldMS   int64    `json:"held_ms"`
-	Aside    string   `json:"aside,omitempty"` // where the data of since are, after a rollback that discarded them
+	// Aside is where the data of since are, after a rollback that discarded them, and Lost what is in them.
+	Aside string      `json:"aside,omitempty"`
+	Lost  *fleet.Lost `json:"lost,omitempty"`
 }
 
 // sayExchange tells what came of an update or a rollback.
-func (p *program) sayExchange(cmd *cobra.Command, c fleet.Client, x deploy.Exchange, aside string) error {
+func (p *program) sayExchange(cmd *cobra.Command, c fleet.Client, x deploy.Exchange, aside string, lost *fleet.Lost) error {
 	if p.json {
-		return printJSON(cmd, shownExchange{c.Name, x.From, x.To, x.Schema, x.Cut, x.Waited, x.Queued.Milliseconds(), x.Held.Milliseconds(), aside})
+		return printJSON(cmd, shownExchange{c.Name, x.From, x.To, x.Schema, x.Cut, x.Waited, x.Queued.Milliseconds(), x.Held.Milliseconds(), aside, lost})
 	}
 	sentence := c.Name + " was on that release already."
 	if x.From != x.To {
@@ -38,7 +40,7 @@ func (p *program) sayExchange(cmd *cobra.Command, c fleet.Client, x deploy.Excha
 			c.Name, deploy.Short(x.From), deploy.Short(x.To), x.Waited, x.Queued.Round(time.Millisecond), x.Held.Round(time.Millisecond))
 	}
 	if x.Cut > 0 {
-		sentence += fmt.Sprintf(" %d answers took longer than a minute and were cut off; their text so far is kept, and their cost is asked for.", x.Cut)
+		sentence += fmt.Sprintf(" %d answers took longer than they were given and were cut off; their text so far is kept, and their cost is asked for.", x.Cut)
 	}
 	if aside != "" {
 		sentence += " What was written since the update is in " + aside + " on the server."
@@ -49,15 +51,17 @@ func (p *program) sayExchange(cmd *cobra.Command, c fleet.Client, x deploy.Excha
 
 func (p *program) clientUpdate() *cobra.Command {
 	var release string
+	var drain time.Duration
 	cmd := p.onClient("update NAME", "Bring a client's instance to the newest release, without losing a request",
 		"  maictl client update companyabc\n  maictl client update companyabc --release v1.2.0",
 		func(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client, _ []string) error {
-			x, err := f.Update(ctx, c, release, teller(cmd))
+			x, err := f.Update(ctx, c, release, drain, teller(cmd))
 			if err != nil {
 				return err
 			}
-			return p.sayExchange(cmd, c, x, "")
+			return p.sayExchange(cmd, c, x, "", nil)
 		}, named(1, 1))
+	cmd.Flags().DurationVar(&drain, "drain-timeout", deploy.DrainPatience, "how long answers that are being written may take to end; then they are cut off, and their text so far is kept")
 	cmd.Flags().StringVar(&release, "release", "", "version or digest instead of the newest; see `maictl release list`")
 	return cmd
 }
@@ -66,8 +70,15 @@ func (p *program) clientRollback() *cobra.Command {
 	var discard bool
 	cmd := p.onClient("rollback NAME", "Bring a client's instance back to the release before", "  maictl client rollback companyabc",
 		func(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client, _ []string) error {
+			var lost *fleet.Lost
 			if discard {
-				question := fmt.Sprintf("Put everything aside that people of %s wrote, asked and spent since the last update, and go back to the data from before?", c.Name)
+				l, err := f.Lost(ctx, c)
+				if err != nil {
+					return err
+				}
+				lost = &l
+				question := fmt.Sprintf("Put aside all that people of %s did since the last update, with %d paid calls for %s and %d new users, and go back to the data from before?",
+					c.Name, l.Calls, dollars(&l.Charge), l.Users)
 				if err := p.confirm(cmd, question); err != nil {
 					return err
 				}
@@ -76,7 +87,7 @@ func (p *program) clientRollback() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.sayExchange(cmd, c, x, aside)
+			return p.sayExchange(cmd, c, x, aside, lost)
 		}, named(1, 1))
 	cmd.Flags().BoolVar(&discard, "discard-since", false, "go back to the data from before the update, too; what was written since is put aside on the server")
 	return cmd

@@ -78,6 +78,18 @@ func (h *Host) drain(ctx context.Context, in Instance, wait string) (running int
 	return drained.Running, err
 }
 
+// keptInside is where the kept data are for a command on them.
+const keptInside = "/app/kept"
+
+// OnKept runs a command of an instance's image on the data from before the last migration, and returns what it printed.
+// Conflict when those are not there.
+func (h *Host) OnKept(ctx context.Context, in Instance, command ...string) (stdout []byte, err error) {
+	if err := h.needKept(in); err != nil {
+		return nil, err
+	}
+	return h.once(ctx, in, []bind{{in.keptFolder(), keptInside, false}}, append(command, "--data", keptInside)...)
+}
+
 // once runs a command of an instance's image on the instance's folders and one more if there is one, in a container of its
 // own that is removed, and returns what it printed. Its words are the error when it fails.
 func (h *Host) once(ctx context.Context, in Instance, more []bind, command ...string) (stdout []byte, err error) {

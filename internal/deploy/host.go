@@ -27,16 +27,18 @@ const dockerSocket = "/var/run/docker.sock"
 type Host struct {
 	machine *remote.Machine
 	docker  *client.Client
+	at      func(point string)
 }
 
-// Attach connects to the Docker engine of a machine. Unavailable when it has none that answers.
-func Attach(ctx context.Context, m *remote.Machine) (*Host, error) {
+// Attach connects to the Docker engine of a machine. Unavailable when it has none that answers. at is called at every named
+// point between two effects of an exchange, for tests that kill the process there.
+func Attach(ctx context.Context, m *remote.Machine, at func(point string)) (*Host, error) {
 	docker, err := client.New(client.WithHost("unix://"+dockerSocket), client.WithDialContext(
 		func(ctx context.Context, _, _ string) (net.Conn, error) { return m.Dial(ctx, "unix", dockerSocket) }))
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{machine: m, docker: docker}
+	h := &Host{machine: m, docker: docker, at: at}
 	if _, err := docker.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true}); err != nil {
 		return nil, errors.Join(fault.Wrap(fault.Unavailable, err, "No Docker engine answers on the machine."), docker.Close())
 	}

@@ -141,8 +141,7 @@ func (h *Host) WriteFiles(ctx context.Context, i Instance) error {
 func (h *Host) subnet(ctx context.Context, name string) (string, error) {
 	there, err := h.docker.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
 	if errdefs.IsNotFound(err) {
-		_, err = h.docker.NetworkCreate(ctx, name, client.NetworkCreateOptions{Driver: "bridge", Labels: map[string]string{labelInstance: name}})
-		if err == nil {
+		if err = h.makeNetwork(ctx, name); err == nil {
 			there, err = h.docker.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
 		}
 	}
@@ -286,6 +285,14 @@ func ask(ctx context.Context, transport *http.Transport, url string) error {
 
 // Await calls a check until it succeeds, at most for a time; then it returns what the check said last.
 func Await(ctx context.Context, patience time.Duration, check func(context.Context) error) error {
+	return await(ctx, patience, time.Second, check)
+}
+
+// heldPause is how long to wait between two looks while requests are held.
+const heldPause = 50 * time.Millisecond
+
+// await is Await with at most that long between two calls.
+func await(ctx context.Context, patience, longest time.Duration, check func(context.Context) error) error {
 	limit, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	pause := 20 * time.Millisecond
@@ -298,7 +305,7 @@ func Await(ctx context.Context, patience time.Duration, check func(context.Conte
 		case <-limit.Done():
 			return errors.Join(ctx.Err(), err)
 		case <-time.After(pause):
-			pause = min(2*pause, time.Second)
+			pause = min(2*pause, longest)
 		}
 	}
 }

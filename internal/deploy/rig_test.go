@@ -81,7 +81,7 @@ func newRig(t *testing.T, opts dockersim.Options) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.host, err = deploy.Attach(t.Context(), machine); err != nil {
+	if r.host, err = deploy.Attach(t.Context(), machine, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -17,11 +17,13 @@ import (
 	"mai/internal/fault"
 )
 
+// DrainPatience is how long answers that are being written usually have to end.
+const DrainPatience = time.Minute
+
 // How long the parts of an exchange may take.
 const (
 	rehearsalPatience = 10 * time.Minute // for the migration of a copy
 
-	drainPatience = 60 * time.Second // for answers that are being written
 	quietPatience = 3 * time.Second  // for requests that are no paid call, once all are held
 	stopPatience  = 15 * time.Second // for a process that has nothing more to do
 	startPatience = 30 * time.Second // for the new one to answer
@@ -45,7 +47,8 @@ type marker struct {
 	From     string `json:"from"`
 	To       string `json:"to"`
 	Migrates bool   `json:"migrates"`
-	Discard  bool   `json:"discard"`
+	Kept     bool   `json:"kept"`  // the data from before are kept; whatever lies there earlier is of an earlier exchange
+	Aside    string `json:"aside"` // where a rollback puts the data of since; "" when they stay
 }
 
 // The names of what an exchange leaves on a host: the container before, and its data if they were migrated since.
@@ -56,31 +59,43 @@ func (i Instance) dataFolder() string { return i.Folder() + "/data" }
 func (i Instance) keptFolder() string { return i.Folder() + "/data-before" }
 
 // Update exchanges the running container of an instance for one that is as wanted, of another release or with other
-// settings: without losing a request, an answer or a row. Paid calls wait at the edge while those that run end, up to a
-// minute; all else goes on. Then everything waits for the second or two in which one process stops and the other starts.
+// settings: without losing a request, an answer or a row. Paid calls wait at the edge while those that run end, as long
+// as drain says; all else goes on. Then everything waits for the second or two in which one process stops and the other starts.
 // When the new one does not come up, the old one serves again, with the data as they were. Its image and secrets must be
 // there. tell is given what happens.
-func (h *Host) Update(ctx context.Context, in Instance, tell func(string)) (x Exchange, err error) {
-	return h.exchange(ctx, in, false, tell)
+func (h *Host) Update(ctx context.Context, in Instance, drain time.Duration, tell func(string)) (x Exchange, err error) {
+	return h.exchange(ctx, in, drain, "", tell)
 }
 
 // Return puts the release back that ran before the last migration, with the data from before it. What was written since is
 // put aside on the host, in a folder whose name it returns.
 func (h *Host) Return(ctx context.Context, in Instance, tell func(string)) (aside string, err error) {
-	if _, err := h.machine.Stat(in.keptFolder()); err != nil {
-		return "", fault.Wrap(fault.Conflict, err, "The data from before the last migration of %s are not on the host any more. Restore a backup from before it.", in.Name)
+	if err := h.needKept(in); err != nil {
+		return "", err
 	}
-	_, err = h.exchange(ctx, in, true, tell)
-	return in.dataFolder() + "-discarded", err
+	aside = in.dataFolder() + "-discarded-" + time.Now().UTC().Format("20060102T150405Z")
+	_, err = h.exchange(ctx, in, DrainPatience, aside, tell)
+	return aside, err
 }
 
-func (h *Host) exchange(ctx context.Context, in Instance, discard bool, tell func(string)) (x Exchange, err error) {
+// needKept refuses when the data from before the last migration are not there.
+func (h *Host) needKept(in Instance) error {
+	kept, err := h.there(in.keptFolder())
+	if err == nil && !kept {
+		err = fault.New(fault.Conflict, "The data from before the last migration of %s are not on the host any more. Restore a backup from before it.", in.Name)
+	}
+	return err
+}
+
+// exchange lets another container serve. With aside, it gets the data from before the last migration, and those that are
+// there are put aside in that folder.
+func (h *Host) exchange(ctx context.Context, in Instance, drain time.Duration, aside string, tell func(string)) (x Exchange, err error) {
 	old, err := h.State(ctx, in.Name)
 	if err != nil {
 		return x, err
 	}
 	x.From, x.To = old.Release, in.Image.Digest
-	if !discard {
+	if aside == "" {
 		tell("try the migration on a copy")
 		if x.Schema, err = h.rehearse(ctx, in); err != nil {
 			return x, err
@@ -100,36 +115,62 @@ func (h *Host) exchange(ctx context.Context, in Instance, discard bool, tell fun
 	if err := next.create(ctx, h); err != nil {
 		return x, err
 	}
+	h.at("exchange.created")
+	m := marker{From: old.Release, To: in.Image.Digest, Migrates: x.Schema[0] != x.Schema[1], Aside: aside}
 	tell("let running answers end")
-	if x.Cut, err = h.quiet(ctx, in); err != nil {
-		return x, errors.Join(err, h.undo(ctx, in))
+	if x.Cut, err = h.quiet(ctx, in, m, drain); err != nil {
+		return x, errors.Join(err, h.undo(ctx, in), h.unmark(in))
 	}
-	m := marker{From: old.Release, To: in.Image.Digest, Migrates: x.Schema[0] != x.Schema[1], Discard: discard}
 	tell("exchange")
-	if err := h.swap(ctx, in, m); err != nil {
+	if err := h.swap(ctx, in, &m); err != nil {
 		tell("put the old release back")
 		return x, errors.Join(fault.Wrap(fault.Upstream, err, "The release %s did not come up on %s: %s The one before serves again.", in.Image.Short(), in.Name, words(err)),
 			h.putBack(ctx, in, m))
 	}
 	x.Waited, x.Queued, x.Held, err = h.open(ctx, in.Name)
+	h.at("exchange.opened")
 	next.name = in.Name
-	return x, errors.Join(err, h.machine.Remove(in.markerFile()), h.writeCompose(ctx, in.Folder(), next))
+	return x, errors.Join(err, h.unmark(in), h.writeCompose(ctx, in.Folder(), next), h.prune(ctx, in.Image))
+}
+
+// mark leaves word on the host that an exchange is under way.
+func (h *Host) mark(ctx context.Context, in Instance, m marker) error {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return h.machine.WriteFile(ctx, in.markerFile(), text, 0o600, owner())
+}
+
+// unmark says that nothing is under way any more.
+func (h *Host) unmark(in Instance) error {
+	if err := h.machine.Remove(in.markerFile()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // quiet has paid calls wait at the edge and those that run end, and then everything wait. It returns how many calls will
-// be cut.
-func (h *Host) quiet(ctx context.Context, in Instance) (cut int, err error) {
+// be cut. The word that an exchange is under way is left before everything waits, as that takes its time.
+func (h *Host) quiet(ctx context.Context, in Instance, m marker, drain time.Duration) (cut int, err error) {
 	if err := h.hold(ctx, in.Name, "paid"); err != nil {
 		return 0, err
 	}
-	if cut, err = h.drain(ctx, in, drainPatience.String()); err != nil {
+	h.at("exchange.paid-held")
+	if cut, err = h.drain(ctx, in, drain.String()); err != nil {
 		return 0, err
 	}
+	h.at("exchange.drained")
+	if err := h.mark(ctx, in, m); err != nil {
+		return 0, err
+	}
+	h.at("exchange.marked")
 	if err := h.hold(ctx, in.Name, "all"); err != nil {
 		return 0, err
 	}
+	h.at("exchange.all-held")
 	// Who still reads after that is cut off and comes back.
-	_ = Await(ctx, quietPatience, func(ctx context.Context) error {
+	_ = await(ctx, quietPatience, heldPause, func(ctx context.Context) error {
 		seen, err := h.gate(ctx, http.MethodGet, in.Name, "")
 		if err == nil && seen.Open > 0 {
 			err = fmt.Errorf("%d requests are open", seen.Open)
@@ -140,43 +181,48 @@ func (h *Host) quiet(ctx context.Context, in Instance) (cut int, err error) {
 }
 
 // swap stops one container and starts the other. Everything is held.
-func (h *Host) swap(ctx context.Context, in Instance, m marker) error {
-	text, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
-	if err := h.machine.WriteFile(ctx, in.markerFile(), text, 0o600, owner()); err != nil {
-		return err
-	}
+func (h *Host) swap(ctx context.Context, in Instance, m *marker) error {
 	if err := h.stop(ctx, in.Name); err != nil {
 		return err
 	}
+	h.at("exchange.stopped")
 	if err := h.rename(ctx, in.Name, previousName(in.Name)); err != nil {
 		return err
 	}
+	h.at("exchange.renamed")
 	switch {
-	case m.Discard:
-		if err := h.exchangeData(ctx, in); err != nil {
+	case m.Aside != "":
+		if err := h.exchangeData(in, m.Aside); err != nil {
 			return err
 		}
 	case m.Migrates:
 		if err := h.keepData(ctx, in); err != nil {
 			return err
 		}
+		h.at("exchange.kept")
+		m.Kept = true
+		if err := h.mark(ctx, in, *m); err != nil {
+			return err
+		}
 	}
+	h.at("exchange.data")
 	if err := h.rename(ctx, nextName(in.Name), in.Name); err != nil {
 		return err
 	}
+	h.at("exchange.next-renamed")
 	if err := h.start(ctx, in.Name); err != nil {
 		return err
 	}
-	return h.comesUp(ctx, in.Name)
+	h.at("exchange.started")
+	err := h.comesUp(ctx, in.Name)
+	h.at("exchange.up")
+	return err
 }
 
 // comesUp waits until a container that was started is healthy, or has ended.
 func (h *Host) comesUp(ctx context.Context, name string) error {
 	ended := false
-	err := Await(ctx, startPatience, func(ctx context.Context) error {
+	err := await(ctx, startPatience, heldPause, func(ctx context.Context) error {
 		s, err := h.State(ctx, name)
 		if ended = err == nil && (s.Status == "exited" || s.Restarts > 0); ended {
 			return nil
@@ -209,14 +255,11 @@ func (h *Host) keepData(ctx context.Context, in Instance) error {
 }
 
 // exchangeData puts the kept data in place of those that are there, which are put aside.
-func (h *Host) exchangeData(ctx context.Context, in Instance) error {
-	aside := in.dataFolder() + "-discarded"
-	if _, err := h.machine.Run(ctx, "rm", "-rf", "--", aside); err != nil {
-		return fmt.Errorf("make room for %s: %w", aside, err)
-	}
+func (h *Host) exchangeData(in Instance, aside string) error {
 	if err := h.machine.Rename(in.dataFolder(), aside); err != nil {
 		return err
 	}
+	h.at("exchange.aside")
 	return h.machine.Rename(in.keptFolder(), in.dataFolder())
 }
 
@@ -232,16 +275,12 @@ func (h *Host) putBack(ctx context.Context, in Instance, m marker) error {
 		if err := h.start(ctx, in.Name); err != nil {
 			return err
 		}
-		return errors.Join(h.undo(ctx, in), h.machine.Remove(in.markerFile()))
-	}
-	began, err := h.State(ctx, in.Name)
-	if err != nil {
-		return err
+		return errors.Join(h.undo(ctx, in), h.unmark(in))
 	}
 	if err := errors.Join(h.remove(ctx, in.Name), h.remove(ctx, nextName(in.Name))); err != nil {
 		return err
 	}
-	if err := h.dataBack(ctx, in, m, began.Exists); err != nil {
+	if err := h.dataBack(ctx, in, m); err != nil {
 		return err
 	}
 	if err := h.rename(ctx, previousName(in.Name), in.Name); err != nil {
@@ -254,29 +293,45 @@ func (h *Host) putBack(ctx context.Context, in Instance, m marker) error {
 		return err
 	}
 	_, _, _, err = h.open(ctx, in.Name)
-	return errors.Join(err, h.machine.Remove(in.markerFile()))
+	return errors.Join(err, h.unmark(in))
 }
 
-// dataBack undoes what an exchange did to the data. began says that the new container was there to be started, so that it
-// may have migrated them.
-func (h *Host) dataBack(ctx context.Context, in Instance, m marker, began bool) error {
-	aside := in.dataFolder() + "-discarded"
-	_, err := h.machine.Stat(in.keptFolder())
-	switch kept := err == nil; {
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return err
-	case m.Discard && !kept: // they were exchanged: once more, the other way
-		if err := h.machine.Rename(in.dataFolder(), in.keptFolder()); err != nil {
+// dataBack undoes what an exchange did to the data. It may be killed at any point and called again.
+func (h *Host) dataBack(ctx context.Context, in Instance, m marker) error {
+	switch {
+	case m.Aside != "":
+		aside, err := h.there(m.Aside)
+		if err != nil || !aside {
+			return err // nothing was put aside
+		}
+		kept, err := h.there(in.keptFolder())
+		if err == nil && !kept { // they were exchanged: once more, the other way
+			err = h.machine.Rename(in.dataFolder(), in.keptFolder())
+		}
+		if err != nil {
 			return err
 		}
-		return h.machine.Rename(aside, in.dataFolder())
-	case m.Migrates && kept && began:
+		return h.machine.Rename(m.Aside, in.dataFolder())
+	case m.Migrates && m.Kept:
+		kept, err := h.there(in.keptFolder())
+		if err != nil || !kept {
+			return err // they are back already
+		}
 		if _, err := h.machine.Run(ctx, "rm", "-rf", "--", in.dataFolder()); err != nil {
 			return fmt.Errorf("remove the migrated data: %w", err)
 		}
 		return h.machine.Rename(in.keptFolder(), in.dataFolder())
 	}
 	return nil
+}
+
+// there reports whether the host has a file or folder.
+func (h *Host) there(path string) (bool, error) {
+	_, err := h.machine.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // undo lets requests through again and takes the container away that was not needed.
@@ -289,11 +344,7 @@ func (h *Host) undo(ctx context.Context, in Instance) error {
 
 // Unfinished reports whether an exchange of an instance broke off.
 func (h *Host) Unfinished(in Instance) (bool, error) {
-	_, err := h.machine.Stat(in.markerFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
+	return h.there(in.markerFile())
 }
 
 // Mend brings an exchange that broke off to an end: with the new release if it serves already, else with the old one.
@@ -313,7 +364,7 @@ func (h *Host) Mend(ctx context.Context, in Instance) error {
 	if state.Running && (state.Release != m.From || m.From == m.To) {
 		if Await(ctx, startPatience, func(ctx context.Context) error { return h.Healthy(ctx, in.Name) }) == nil {
 			_, _, _, err := h.open(ctx, in.Name)
-			return errors.Join(err, h.machine.Remove(in.markerFile()))
+			return errors.Join(err, h.unmark(in))
 		}
 		if seen, err := h.gate(ctx, http.MethodGet, in.Name, ""); m.Migrates && (err != nil || seen.Hold != "all") {
 			return fault.Wrap(fault.Conflict, err, "The update of %s broke off after its database was migrated, and people may have worked with it since. Look at `maictl client logs %s`; to go back to the data from before, say `maictl client rollback --discard-since`.", in.Name, in.Name)

@@ -61,7 +61,7 @@ func (r *rig) update(version string) (deploy.Exchange, error) {
 	if _, err := r.host.Preload(r.t.Context(), in.Image); err != nil {
 		r.t.Fatal(err)
 	}
-	return r.host.Update(r.t.Context(), in, func(string) {})
+	return r.host.Update(r.t.Context(), in, deploy.DrainPatience, func(string) {})
 }
 
 // serves checks that a version serves with its data, that nothing is held, and that nothing is left to mend.
@@ -107,6 +107,9 @@ func TestUpdate(t *testing.T) {
 	r.serves("v3", "one")
 	if list := r.engine.Containers(); !slices.Equal(list, []string{"mai-abc running v3", "mai-abc-previous exited v2", "mai-edge running e1"}) {
 		t.Errorf("on the host: %q", list)
+	}
+	if images := r.engine.Images(); len(images) != 3 || slices.Contains(images, r.instance("v1").Image.Name()) {
+		t.Errorf("images on the host: %q", images)
 	}
 }
 

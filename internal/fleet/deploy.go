@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ func (f *Fleet) host(ctx context.Context, w *work) (*deploy.Host, error) {
 		return nil, err
 	}
 	if w.at.host == nil {
-		w.at.host, err = deploy.Attach(ctx, machine)
+		w.at.host, err = deploy.Attach(ctx, machine, f.at)
 	}
 	return w.at.host, err
 }
@@ -222,7 +223,7 @@ func (f *Fleet) bringInstance(ctx context.Context, w *work, host *deploy.Host, i
 			w.aside, err = host.Return(ctx, in, tell)
 			return err
 		}
-		w.exchange, err = host.Update(ctx, in, tell)
+		w.exchange, err = host.Update(ctx, in, cmp.Or(w.drain, deploy.DrainPatience), tell)
 		return err
 	})
 }

@@ -58,6 +58,7 @@ type work struct {
 	at      *reached // where the client lives, as soon as somebody needed to go there
 	tell    Progress
 
+	drain    time.Duration   // how long an update lets answers end; 0 is as long as usual
 	discard  bool            // whether a rollback may put data aside
 	aside    string          // where it put them
 	exchange deploy.Exchange // what came of an update

@@ -2,18 +2,22 @@ package fleet
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	"mai/internal/deploy"
 	"mai/internal/fault"
+	"mai/internal/money"
 	"mai/internal/sqldb"
+	"mai/internal/summary"
 )
 
 // Update brings a client's instance to the newest release, or to the one that is named by its version or digest, without
-// losing a request or a row. When that fails, the release before serves, and is what is wanted again. When this process is
+// losing a request or a row. Answers that are being written have the time of drain to end, 0 for as long as usual. When it fails, the release before serves, and is what is wanted again. When this process is
 // killed, Resume goes on.
-func (f *Fleet) Update(ctx context.Context, c Client, named string, tell Progress) (x deploy.Exchange, err error) {
+func (f *Fleet) Update(ctx context.Context, c Client, named string, drain time.Duration, tell Progress) (x deploy.Exchange, err error) {
 	in, arch, err := f.running(ctx, c)
 	if err != nil {
 		return x, err
@@ -23,6 +27,7 @@ func (f *Fleet) Update(ctx context.Context, c Client, named string, tell Progres
 		return x, err
 	}
 	w := onClient(c)
+	w.drain = drain
 	err = f.switchTo(ctx, w, in, release.Digest, tell)
 	return w.exchange, err
 }
@@ -45,6 +50,47 @@ func (f *Fleet) Rollback(ctx context.Context, c Client, discard bool, tell Progr
 		err = fault.Wrap(fault.Conflict, err, "%s To go back to the data from before the update all the same, say --discard-since: what was written since is then put aside.", fault.Message(err))
 	}
 	return w.exchange, w.aside, err
+}
+
+// Lost is what a rollback to the data from before the last migration would put aside.
+type Lost struct {
+	Calls  int64        `json:"calls"`  // paid ones
+	Charge money.Amount `json:"charge"` // for them
+	Users  int          `json:"users"`  // who joined
+}
+
+// Lost compares what a client's instance has now with the data from before its last migration. Conflict when those are not
+// there.
+func (f *Fleet) Lost(ctx context.Context, c Client) (l Lost, err error) {
+	in, _, err := f.running(ctx, c)
+	if err == nil && in.previous == "" {
+		err = fault.New(fault.Conflict, "%s has run no other release before.", c.Name)
+	}
+	if err != nil {
+		return l, err
+	}
+	img, err := deploy.OpenImage(f.images(), in.previous)
+	if err != nil {
+		return l, err
+	}
+	var before, now summary.Summary
+	err = f.visit(ctx, c, "instance.compare", c.Instance(), func(host *deploy.Host) error {
+		text, err := host.OnKept(ctx, deploy.Instance{Name: c.Instance(), Image: img}, "usage", "--json")
+		if err == nil {
+			err = json.Unmarshal(text, &before)
+		}
+		if err != nil {
+			return err
+		}
+		d := &doctor{f: f, w: onClient(c), host: host}
+		return d.command(ctx, &now, "usage", "--json")
+	})
+	if err != nil {
+		return l, err
+	}
+	l.Calls, l.Users = now.Ledger.Seq-before.Ledger.Seq, max(now.Users-before.Users, 0)
+	l.Charge, err = now.Ledger.Charge.Add(-before.Ledger.Charge)
+	return l, err
 }
 
 // running is what a client's instance is to run, and for which kind of processor.

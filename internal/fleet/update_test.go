@@ -23,7 +23,7 @@ func TestUpdateAndRollback(t *testing.T) {
 	}
 	v2 := r.release(deploy.TitleMai, "v2")
 	r.settled() // a new release changes nothing by itself
-	x, err := r.fleet.Update(t.Context(), c, "", quiet)
+	x, err := r.fleet.Update(t.Context(), c, "", 0, quiet)
 	if err != nil || x.To != v2.Digest {
 		t.Errorf("%+v, %v", x, err)
 	}
@@ -31,7 +31,7 @@ func TestUpdateAndRollback(t *testing.T) {
 	r.settled()
 
 	r.release(deploy.TitleMai, "v3")
-	_, err = r.fleet.Update(t.Context(), c, "v3", quiet)
+	_, err = r.fleet.Update(t.Context(), c, "v3", 0, quiet)
 	if !fault.Is(err, fault.Upstream) || !strings.Contains(fault.Message(err), "The one before serves again") {
 		t.Errorf("a broken image: %v", err)
 	}
@@ -43,7 +43,7 @@ func TestUpdateAndRollback(t *testing.T) {
 	}
 	r.runs("mai-companyabc running v1", "mai-companyabc-previous exited v2", "mai-edge running e1")
 	r.settled()
-	if _, err := r.fleet.Update(t.Context(), c, "v7", quiet); !fault.Is(err, fault.NotFound) {
+	if _, err := r.fleet.Update(t.Context(), c, "v7", 0, quiet); !fault.Is(err, fault.NotFound) {
 		t.Errorf("an unknown release: %v", err)
 	}
 }

@@ -80,12 +80,14 @@ func (t *traffic) leave() {
 	}
 }
 
-// Drain refuses new calls and waits until the running ones have ended. When ctx ends before, it breaks them off.
+// Drain refuses new calls and waits until the running ones have ended. When ctx ends before, or whoever replaces this
+// process has waited long enough in Pause, it breaks them off.
 func (m *Meter) Drain(ctx context.Context) {
 	m.traffic.mu.Lock()
+	waited := m.traffic.closed
 	m.traffic.set(true, true)
 	m.traffic.mu.Unlock()
-	if m.Pause(ctx) > 0 {
+	if waited || m.Pause(ctx) > 0 {
 		m.abort(ErrClosing)
 	}
 }

@@ -119,6 +119,50 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// TestPause has a new call wait while those that run end, and go on when the pause is called off; once the pause has had
+// its time, new calls are refused, and a drain waits no longer.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{})
+	call := r.reserved("ada", body(`{"tokens": 9, "fault": "stall_ms:60000"}`, true, nil))
+	running, ended := make(chan struct{}), make(chan reply)
+	go func() {
+		ended <- r.run(context.Background(), call, func(n int) {
+			if n == 1 {
+				close(running)
+			}
+		})
+	}()
+	<-running
+	_, changed := r.meter.Paused()
+	wait, cancel := context.WithCancel(t.Context())
+	left := make(chan int)
+	go func() { left <- r.meter.Pause(wait) }()
+	<-changed
+	prepared := make(chan error)
+	go func() {
+		_, err := r.prepare("bob", body(`{}`, true, nil))
+		prepared <- err
+	}()
+	r.meter.Unpause()
+	if err := <-prepared; err != nil {
+		t.Errorf("after the pause: %v", err)
+	}
+	cancel()
+	if n := <-left; n != 1 {
+		t.Errorf("%d calls ran at its end", n)
+	}
+	if n := r.meter.Pause(wait); n != 1 {
+		t.Errorf("%d calls ran at the end of the second pause", n)
+	}
+	if _, err := r.prepare("bob", body(`{}`, true, nil)); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("a new call after the pause had its time: %v", err)
+	}
+	r.meter.Drain(context.Background()) // would wait for a minute
+	r.checkEnding(<-ended, found(fault.Unavailable))
+	r.mustMatchBill()
+}
+
 // TestFullDisk accepts no call that could not be written down.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()

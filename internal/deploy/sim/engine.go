@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -242,8 +243,12 @@ func (e *Engine) route(r *http.Request, path string) (any, error) {
 		return "OK", nil
 	case path == "/version":
 		return map[string]string{"Version": "26.1.5", "ApiVersion": "1.45", "Arch": "amd64", "Os": "linux"}, nil
+	case path == "/images/json":
+		return e.listImages(r)
 	case strings.HasPrefix(path, "/images/"):
 		return e.image(r, strings.TrimPrefix(path, "/images/"))
+	case path == "/networks":
+		return []network.Summary{}, nil
 	case strings.HasPrefix(path, "/networks/"):
 		return e.network(r, strings.TrimPrefix(path, "/networks/"))
 	case strings.HasPrefix(path, "/exec/"):
@@ -267,6 +272,9 @@ func (e *Engine) image(r *http.Request, rest string) (any, error) {
 		e.tags[strings.TrimPrefix(query.Get("repo"), "docker.io/library/")+":"+query.Get("tag")] = id
 		return map[string]string{}, nil
 	case r.Method == http.MethodDelete:
+		if slices.ContainsFunc(e.containers, func(b *box) bool { return b.created.Image == rest }) {
+			return nil, failure{http.StatusConflict, "the image is used by a container"}
+		}
 		delete(e.tags, rest)
 		return []map[string]string{{"Untagged": rest}}, nil
 	}
@@ -275,6 +283,28 @@ func (e *Engine) image(r *http.Request, rest string) (any, error) {
 		return nil, missing("image: " + rest)
 	}
 	return map[string]any{"Id": id}, nil
+}
+
+// listImages lists the images of a repository.
+func (e *Engine) listImages(r *http.Request) (any, error) {
+	var filters struct{ Reference map[string]bool }
+	if err := json.Unmarshal([]byte(r.URL.Query().Get("filters")), &filters); err != nil {
+		return nil, err
+	}
+	list := []map[string]any{}
+	for tag, id := range e.tags {
+		if repository, _, _ := strings.Cut(tag, ":"); filters.Reference[repository] {
+			list = append(list, map[string]any{"Id": id, "RepoTags": []string{tag}})
+		}
+	}
+	return list, nil
+}
+
+// Images are the names of the images that are there, sorted.
+func (e *Engine) Images() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Sorted(maps.Keys(e.tags))
 }
 
 // pull takes an image from a registry and checks every byte of it.
