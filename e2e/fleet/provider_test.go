@@ -54,6 +54,7 @@ type provider struct {
 	env      []string
 	program  string          // the path of maictl
 	heard    strings.Builder // everything that maictl printed
+	asked    strings.Builder // its arguments
 }
 
 func newProvider(t *testing.T) *provider {
@@ -152,6 +153,7 @@ func (p *provider) with(ctx context.Context, env []string, args ...string) (c ca
 	p.t.Helper()
 	cmd := exec.CommandContext(ctx, p.program, args...)
 	cmd.Env = append(append([]string{"PATH=" + os.Getenv("PATH")}, p.env...), env...)
+	fmt.Fprintln(&p.asked, args)
 	var stdout strings.Builder
 	cmd.Stdout = &stdout
 	stderr, err := cmd.StderrPipe()
