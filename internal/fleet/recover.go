@@ -150,7 +150,7 @@ func (f *Fleet) follow(ctx context.Context, l lead, in Recovery) (taken []Client
 	if err := f.keepRecovery(ctx, machine, in.Key); err != nil {
 		return nil, err
 	}
-	found, err := findings(ctx, machine)
+	found, err := f.findings(ctx, machine)
 	if err != nil {
 		return nil, err
 	}
@@ -272,12 +272,12 @@ type found struct {
 }
 
 // findings reads what a server tells of its clients.
-func findings(ctx context.Context, machine *remote.Machine) (all found, err error) {
+func (f *Fleet) findings(ctx context.Context, machine *remote.Machine) (all found, err error) {
 	traces, err := deploy.Traces(machine)
 	if err != nil || len(traces) == 0 {
 		return all, err
 	}
-	host, err := deploy.Attach(ctx, machine)
+	host, err := deploy.Attach(ctx, machine, f.at)
 	if err != nil {
 		return all, err
 	}

@@ -118,7 +118,7 @@ func TestRecover(t *testing.T) {
 		t.Errorf("a client without an image to send: %v", err)
 	}
 	r.release(deploy.TitleMai, "v2")
-	if _, err := r.fleet.Update(ctx, back, "", quiet); err != nil {
+	if _, err := r.fleet.Update(ctx, back, "", 0, quiet); err != nil {
 		t.Error(err)
 	}
 	r.runs("mai-companyabc running v2", "mai-companyabc-previous exited v1", "mai-edge running e1", "mai-secondsons running v1")
