@@ -35,6 +35,7 @@ type rig struct {
 	open           int      // paid calls that a drain finds running at its end
 	drains         []string // what the instance was asked
 	breaks         string   // the program that fails from now on
+	at             func(point string)
 }
 
 // run runs what the host is told to run, on its folder instead of /.
@@ -60,7 +61,7 @@ func (r *rig) run(ctx context.Context, argv []string, _ io.Reader, _, stderr io.
 
 func newRig(t *testing.T, opts dockersim.Options) *rig {
 	t.Helper()
-	r := &rig{t: t, root: t.TempDir(), images: t.TempDir(), engine: dockersim.New(opts)}
+	r := &rig{at: func(string) {}, t: t, root: t.TempDir(), images: t.TempDir(), engine: dockersim.New(opts)}
 	t.Cleanup(r.engine.Close)
 	key, err := sshsim.NewKey()
 	if err != nil {
@@ -81,7 +82,7 @@ func newRig(t *testing.T, opts dockersim.Options) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.host, err = deploy.Attach(t.Context(), machine, func(string) {}); err != nil {
+	if r.host, err = deploy.Attach(t.Context(), machine, func(point string) { r.at(point) }); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -151,8 +151,12 @@ func (h *Host) unmark(in Instance) error {
 }
 
 // quiet has paid calls wait at the edge and those that run end, and then everything wait. It returns how many calls will
-// be cut. The word that an exchange is under way is left before everything waits, as that takes its time.
+// be cut.
 func (h *Host) quiet(ctx context.Context, in Instance, m marker, drain time.Duration) (cut int, err error) {
+	if err := h.mark(ctx, in, m); err != nil {
+		return 0, err
+	}
+	h.at("exchange.marked")
 	if err := h.hold(ctx, in.Name, "paid"); err != nil {
 		return 0, err
 	}
@@ -161,10 +165,6 @@ func (h *Host) quiet(ctx context.Context, in Instance, m marker, drain time.Dura
 		return 0, err
 	}
 	h.at("exchange.drained")
-	if err := h.mark(ctx, in, m); err != nil {
-		return 0, err
-	}
-	h.at("exchange.marked")
 	if err := h.hold(ctx, in.Name, "all"); err != nil {
 		return 0, err
 	}
@@ -323,15 +323,6 @@ func (h *Host) dataBack(ctx context.Context, in Instance, m marker) error {
 		return h.machine.Rename(in.keptFolder(), in.dataFolder())
 	}
 	return nil
-}
-
-// there reports whether the host has a file or folder.
-func (h *Host) there(path string) (bool, error) {
-	_, err := h.machine.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // undo lets requests through again and takes the container away that was not needed.

@@ -16,12 +16,17 @@ type traffic struct {
 	running int
 	paused  bool          // new calls wait
 	closed  bool          // new calls are refused: those that ran have ended, or had their time
+	stops   bool          // the process ends: nothing opens it again
 	changed chan struct{} // closed when paused or closed changes; made by whoever waits for it
 	idle    chan struct{} // closed when nothing runs any more; made by Pause
+	lapse   *time.Timer   // ends a pause whose maker has died
 }
 
 // queueTime is how long a new call waits at most for the end of a pause.
 const queueTime = 2 * time.Minute
+
+// lapseTime is how long this process waits to be replaced after a pause, as long as an edge holds requests for that.
+const lapseTime = 3 * time.Minute
 
 // pass waits while calls are paused, and refuses when they are not taken any more.
 func (t *traffic) pass(ctx context.Context) error {
@@ -58,7 +63,11 @@ func (t *traffic) state() (paused, closed bool, changed <-chan struct{}) {
 
 // set changes whether calls are taken. The caller has the lock.
 func (t *traffic) set(paused, closed bool) {
-	t.paused, t.closed = paused, closed
+	t.paused, t.closed = paused || t.stops, closed || t.stops
+	if t.lapse != nil {
+		t.lapse.Stop()
+		t.lapse = nil
+	}
 	if t.changed != nil {
 		close(t.changed)
 		t.changed = nil
@@ -85,6 +94,7 @@ func (t *traffic) leave() {
 func (m *Meter) Drain(ctx context.Context) {
 	m.traffic.mu.Lock()
 	waited := m.traffic.closed
+	m.traffic.stops = true
 	m.traffic.set(true, true)
 	m.traffic.mu.Unlock()
 	if waited || m.Pause(ctx) > 0 {
@@ -93,7 +103,8 @@ func (m *Meter) Drain(ctx context.Context) {
 }
 
 // Pause waits until the running calls have ended, or ctx ends; it returns how many still run. New ones wait meanwhile, and
-// are refused afterwards. Whoever replaces this process asks for it first, and for Unpause if nothing comes of that.
+// are refused afterwards. Whoever replaces this process asks for it first, and for Unpause if nothing comes of that; when
+// neither comes, it ends by itself.
 func (m *Meter) Pause(ctx context.Context) (running int) {
 	t := &m.traffic
 	t.mu.Lock()
@@ -114,6 +125,7 @@ func (m *Meter) Pause(ctx context.Context) (running int) {
 	defer t.mu.Unlock()
 	if t.paused { // nobody called it off
 		t.set(true, true)
+		t.lapse = time.AfterFunc(lapseTime, m.Unpause)
 	}
 	return t.running
 }
