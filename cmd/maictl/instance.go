@@ -25,12 +25,12 @@ type shownExchange struct {
 	QueuedMS int64    `json:"queued_ms"`
 	HeldMS   int64    `json:"held_ms"`
 	// Aside is where the data of since are, after a rollback that discarded them, and Lost what is in them.
-	Aside string      `json:"aside,omitempty"`
-	Lost  *fleet.Lost `json:"lost,omitempty"`
+	Aside string           `json:"aside,omitempty"`
+	Lost  *fleet.Discarded `json:"lost,omitempty"`
 }
 
 // sayExchange tells what came of an update or a rollback.
-func (p *program) sayExchange(cmd *cobra.Command, c fleet.Client, x deploy.Exchange, aside string, lost *fleet.Lost) error {
+func (p *program) sayExchange(cmd *cobra.Command, c fleet.Client, x deploy.Exchange, aside string, lost *fleet.Discarded) error {
 	if p.json {
 		return printJSON(cmd, shownExchange{c.Name, x.From, x.To, x.Schema, x.Cut, x.Waited, x.Queued.Milliseconds(), x.Held.Milliseconds(), aside, lost})
 	}
@@ -70,9 +70,9 @@ func (p *program) clientRollback() *cobra.Command {
 	var discard bool
 	cmd := p.onClient("rollback NAME", "Bring a client's instance back to the release before", "  maictl client rollback companyabc",
 		func(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client, _ []string) error {
-			var lost *fleet.Lost
+			var lost *fleet.Discarded
 			if discard {
-				l, err := f.Lost(ctx, c)
+				l, err := f.WouldDiscard(ctx, c)
 				if err != nil {
 					return err
 				}

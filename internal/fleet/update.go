@@ -52,16 +52,16 @@ func (f *Fleet) Rollback(ctx context.Context, c Client, discard bool, tell Progr
 	return w.exchange, w.aside, err
 }
 
-// Lost is what a rollback to the data from before the last migration would put aside.
-type Lost struct {
+// Discarded is what a rollback to the data from before the last migration would put aside.
+type Discarded struct {
 	Calls  int64        `json:"calls"`  // paid ones
 	Charge money.Amount `json:"charge"` // for them
 	Users  int          `json:"users"`  // who joined
 }
 
-// Lost compares what a client's instance has now with the data from before its last migration. Conflict when those are not
+// WouldDiscard compares what a client's instance has now with the data from before its last migration. Conflict when those are not
 // there.
-func (f *Fleet) Lost(ctx context.Context, c Client) (l Lost, err error) {
+func (f *Fleet) WouldDiscard(ctx context.Context, c Client) (l Discarded, err error) {
 	in, _, err := f.running(ctx, c)
 	if err == nil && in.previous == "" {
 		err = fault.New(fault.Conflict, "%s has run no other release before.", c.Name)
