@@ -176,33 +176,3 @@ test('a chat that begins while another tab is opening is in its list, too', asyn
   await begun
   await expect(second.row('Offer for winter hiking boots')).toBeVisible()
 })
-
-test('what is sent while the workspace is being updated goes out on its own, once, also after a reload', async ({
-  chat,
-  mai,
-}) => {
-  const notice = chat.page.getByText('The workspace is being updated.')
-  await test.step('the update begins', async () => {
-    await chat.send(ask('Before', { answer: 'Earlier.' }))
-    await chat.answer.finishedAs('Earlier.')
-    mai.drain('0s')
-    await expect(notice).toBeVisible()
-  })
-  await test.step('a message waits, and survives a reload', async () => {
-    await chat.message.fill(ask('During', { answer: 'Later.' }))
-    await chat.message.press('Enter')
-    await expect(chat.page.getByText('Sent after the update.')).toBeVisible()
-    await chat.page.reload()
-    await expect(notice).toBeVisible()
-    await expect(chat.page.getByText('Sent after the update.')).toBeVisible()
-    await expect(chat.answers).toHaveCount(1)
-  })
-  await test.step('the new release takes over', async () => {
-    await mai.kill()
-    await mai.restart()
-    await expect(chat.answers).toHaveCount(2)
-    await chat.answer.finishedAs('Later.')
-    await expect(notice).toBeHidden()
-    await expect(chat.message).toHaveValue('')
-  })
-})

@@ -143,7 +143,6 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
       chatId={chatId}
       placeholder={path.length > 0 ? t`Write the next message` : t`Ask anything`}
       running={running}
-      updating={instance?.updating}
       loading={connected && (!models || (!!chatId && !chat))}
       refused={
         connected

@@ -1,7 +1,6 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { IconArrowUp } from '@tabler/icons-react'
 import { type KeyboardEvent, type ReactNode, useEffect, useRef, useState } from 'react'
-import { ApiError } from '../api/client'
 import type { Message } from '../api/types'
 import { Glyph } from '../ui/Button'
 import { useErrorText } from '../ui/errors'
@@ -22,8 +21,6 @@ interface Props {
   refused?: string
   /** The models, or the chat, are not known yet: what is sent now waits for them. */
   loading?: boolean
-  /** The workspace is being updated: what is sent now waits for the end of that. */
-  updating?: boolean
   /** On the left of the foot. */
   foot?: ReactNode
   /** Sends; rejects when the message was not accepted. The text stays until it resolves. */
@@ -31,13 +28,13 @@ interface Props {
 }
 
 /** Where a person writes. What they typed is kept until the server has confirmed it. */
-export function Composer({ chatId, placeholder, running, refused, loading, updating, foot, onSend }: Props) {
+export function Composer({ chatId, placeholder, running, refused, loading, foot, onSend }: Props) {
   const { t } = useLingui()
   const f = useFormat()
   const errorText = useErrorText()
   const [text, setText] = useState(() => readDraft(chatId).text)
   const [sending, setSending] = useState(false)
-  const [waiting, setWaiting] = useState(() => readDraft(chatId).waiting ?? false)
+  const [waiting, setWaiting] = useState(false)
   const [stopping, setStopping] = useState<string | null>(null)
   const [error, setError] = useState<string | null>(null)
   const area = useRef<HTMLTextAreaElement>(null)
@@ -57,13 +54,10 @@ export function Composer({ chatId, placeholder, running, refused, loading, updat
   const change = (next: string) => {
     setText(next)
     setWaiting(false)
-    writeDraft(chatId, { ...readDraft(chatId), text: next, waiting: undefined })
+    writeDraft(chatId, { ...readDraft(chatId), text: next })
   }
-  const interrupted = useRef(updating) // as it is when an attempt to send has failed
-  interrupted.current = updating
-  const keepWaiting = () => writeDraft(chatId, { ...readDraft(chatId), text, waiting: true })
   const empty = text.trim() === ''
-  const early = loading || !!running || !!updating
+  const early = loading || !!running
   const blocked = empty || sending || early || !!refused
   const send = async () => {
     if (empty || sending) return
@@ -72,7 +66,6 @@ export function Composer({ chatId, placeholder, running, refused, loading, updat
       return
     }
     setWaiting(early)
-    if (updating) keepWaiting()
     if (early) return
     setSending(true)
     setError(null)
@@ -80,13 +73,7 @@ export function Composer({ chatId, placeholder, running, refused, loading, updat
       await onSend(text.trim())
       setText('')
     } catch (cause) {
-      if (interrupted.current && cause instanceof ApiError && (cause.unreachable || cause.status === 503)) {
-        setWaiting(true)
-        keepWaiting()
-      } else {
-        writeDraft(chatId, { ...readDraft(chatId), waiting: undefined })
-        setError(errorText(cause))
-      }
+      setError(errorText(cause))
     } finally {
       setSending(false)
       area.current?.focus({ preventScroll: true })
@@ -96,11 +83,6 @@ export function Composer({ chatId, placeholder, running, refused, loading, updat
   useEffect(() => {
     if (waiting && !early) void send()
   }, [waiting, early])
-  // What was on its way when an update began waits at the edge of the server: a reload must not forget it.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when both are true
-  useEffect(() => {
-    if (sending && updating) keepWaiting()
-  }, [sending, updating])
   const stop = async () => {
     const run = running?.run
     if (!run || stopping === run.id) return
@@ -164,15 +146,9 @@ export function Composer({ chatId, placeholder, running, refused, loading, updat
           <div className="composer-foot">
             {!running && foot}
             <span className="space" />
-            {(waiting || (sending && updating)) && (
+            {waiting && (
               <span className="xs t3 ellipsis" role="status">
-                {updating ? (
-                  <Trans>Sent after the update.</Trans>
-                ) : loading ? (
-                  <Trans>Sent as soon as the page has loaded.</Trans>
-                ) : (
-                  <Trans>Sent after this answer.</Trans>
-                )}
+                {loading ? <Trans>Sent as soon as the page has loaded.</Trans> : <Trans>Sent after this answer.</Trans>}
               </span>
             )}
             {running ? (

@@ -3,8 +3,6 @@ import { readStored, writeStored } from '../ui/storage'
 
 export interface Draft {
   text: string
-  /** It was sent, and goes out as soon as it can: also after a reload. */
-  waiting?: boolean
   /** The ids of an attempt whose outcome is unknown: sending the same again must not make a second message. */
   attempt?: {
     chat_id: string
