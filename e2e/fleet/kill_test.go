@@ -82,9 +82,14 @@ func (s *site) killEverywhere(every, random int) {
 			break
 		}
 	}
-	for range random {
+	for hit := 0; hit < random; {
 		after := time.Duration(rand.Int64N(int64(whole)))
-		s.killed(&trials, "after "+after.Round(time.Millisecond).String(), nil, after)
+		took := s.killed(&trials, "after "+after.Round(time.Millisecond).String(), nil, after)
+		if took == 0 {
+			hit++
+			continue
+		}
+		trials, whole = trials[:len(trials)-1], took // it was done before that moment
 	}
 	var table strings.Builder
 	for _, one := range trials {
