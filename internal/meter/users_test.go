@@ -62,8 +62,11 @@ func TestLearnsUsers(t *testing.T) {
 		t.Errorf("stored are %v", users)
 	}
 	for user, external := range r.known() {
-		if line := fmt.Sprintf("Auto-learning external_user for user %s: %s", user, external); (external != "") != contains(r.log.String(), line) {
-			t.Errorf("%s: the log has no line %q", user, line)
+		line := fmt.Sprintf("Auto-learning external_user for user %s: %s", user, external)
+		if external != "" { // it is said once it is stored
+			eventually(t, "the log has "+line, func() bool { return contains(r.log.String(), line) })
+		} else if contains(r.log.String(), line) {
+			t.Errorf("the log has %q", line)
 		}
 	}
 	r.run(t.Context(), r.reserved("restarted", body(`{"tokens": 3, "generation_404_ms": 300}`, true, nil)), nil)
