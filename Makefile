@@ -65,6 +65,8 @@ ifdef UI
 endif
 	go -C oracle vet .
 	go -C oracle test
+	go -C oracle/s3 vet .
+	go -C oracle/s3 test
 
 test-quick: ## the inner loop, under a minute
 	go vet ./...

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -27,8 +29,44 @@ import (
 func backupOptions(config Config, db *sqldb.DB, log *slog.Logger, at func(string), now func() time.Time) backup.Options {
 	return backup.Options{
 		DB: db, SecretFile: config.SecretFile, Folder: config.BackupDir, Recipients: config.Recipients, Provider: config.ProviderRecipient,
-		MinFree: config.MinFreeDisk, Version: version, Every: config.BackupEvery, Now: now, At: at, Log: log,
+		OffHost: offHost(config), MinFree: config.MinFreeDisk, Version: version, Every: config.BackupEvery, Now: now, At: at, Log: log,
 	}
+}
+
+// offHost is where copies are kept; nil is nowhere.
+func offHost(config Config) *backup.S3 {
+	if config.BackupS3 == "" {
+		return nil
+	}
+	place, err := backup.ParseS3(config.BackupS3, config.BackupS3File)
+	if err != nil {
+		return nil // the setting was checked when it was read
+	}
+	return place
+}
+
+// made is a backup as it is told to who asked for it, with what became of its copy.
+type made struct {
+	backup.Record
+	CopiedTo  string `json:"copied_to,omitempty"`
+	NotCopied string `json:"not_copied,omitempty"` // why not
+}
+
+// makeOne makes a backup and says what became of its copy.
+func makeOne(ctx context.Context, backups *backup.Backups) (m made, err error) {
+	if m.Record, err = backups.Run(ctx); err != nil {
+		return m, err
+	}
+	switch c := backups.Status().Copies; {
+	case c == nil:
+	case c.Last != nil && c.Last.Archive == m.Archive:
+		m.CopiedTo = c.Place
+	case c.Failed != nil:
+		m.NotCopied = fault.Message(c.Failed)
+	default:
+		m.NotCopied = "a newer one was copied in its place"
+	}
+	return m, nil
 }
 
 // startBackups makes backups by itself from now on, and when the socket asks for one.
@@ -47,11 +85,11 @@ func startBackups(config Config, db *sqldb.DB, books *ledger.Ledger, calls *mete
 func commandRoutes(backups *backup.Backups, books *ledger.Ledger, calls *meter.Meter, log *slog.Logger) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("POST /backup", webapp.Serve(log, func(w http.ResponseWriter, r *http.Request) error {
-		record, err := backups.Run(r.Context())
+		m, err := makeOne(r.Context(), backups)
 		if err != nil {
 			return err
 		}
-		return webapp.WriteJSON(w, http.StatusOK, record)
+		return webapp.WriteJSON(w, http.StatusOK, m)
 	}))
 	mux.Handle("POST /rebuild", webapp.Serve(log, func(w http.ResponseWriter, r *http.Request) error {
 		wrong, err := books.Rebuild(r.Context())
@@ -87,16 +125,22 @@ func backupCommand() *cobra.Command {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(record)
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n%d bytes, %d entries of the ledger verified by restoring it\n%s\n", record.Archive, record.Size, record.Entries, opener(len(record.Recipients) > 0, record.Sealed()))
+			if record.CopiedTo != "" {
+				say(cmd.OutOrStdout(), "copied to %s and read back", record.CopiedTo)
+			}
+			if record.NotCopied != "" {
+				say(cmd.ErrOrStderr(), "NOT COPIED off this machine: %s", record.NotCopied)
+			}
 			return err
 		},
 	}
-	addFlags(cmd.Flags(), "data", "backup-dir", "backup-recipients", "secret-file")
+	addFlags(cmd.Flags(), "data", "backup-dir", "backup-recipients", "backup-s3", "backup-s3-credentials-file", "secret-file")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the record of the backup as JSON")
 	return cmd
 }
 
 // backUp has the running server make a backup, or makes it itself when there is none.
-func backUp(cmd *cobra.Command, config Config) (record backup.Record, err error) {
+func backUp(cmd *cobra.Command, config Config) (record made, err error) {
 	found, err := askServer(cmd.Context(), config.DataDir, http.MethodPost, "/backup", &record)
 	if found || err != nil {
 		return record, err
@@ -117,7 +161,7 @@ func backUp(cmd *cobra.Command, config Config) (record backup.Record, err error)
 	defer func() { err = errors.Join(err, lock.Release()) }()
 	backups := backup.Open(backupOptions(config, db, slog.New(slog.DiscardHandler), at, nil))
 	defer backups.Close()
-	return backups.Run(cmd.Context())
+	return makeOne(cmd.Context(), backups)
 }
 
 // opener says who can open a backup, and what comes back with it.
@@ -135,18 +179,25 @@ func restoreCommand() *cobra.Command {
 	var to, identity string
 	var yes, asJSON bool
 	cmd := &cobra.Command{
-		Use:   "restore FILE --to DIR",
+		Use:   "restore FILE|s3://BUCKET/FOLDER[/NAME]?endpoint=...&region=... --to DIR",
 		Short: "Restore a backup into an empty data folder, and verify it",
 		Long: "Restore unpacks a backup into a data folder that is empty or does not exist yet, verifies its ledger, and only then\nputs it in place. " +
-			"It never overwrites. Killed at any moment, it is run again.",
-		Example: "  mai restore mai-20261125T140000.000Z.tar.zst.age --to /srv/mai --identity recovery.txt",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+			"It never overwrites. Killed at any moment, it is run again.\n\n" +
+			"From S3 it takes the newest backup of the folder unless one is named, compares it with what was verified there, and keeps it\nin TMPDIR meanwhile.",
+		Example: "  mai restore mai-20261125T140000.000Z.tar.zst.age --to /srv/mai --identity recovery.txt\n" +
+			"  mai restore 's3://backups/abc?endpoint=https://nbg1.your-objectstorage.com&region=nbg1' --backup-s3-credentials-file s3.txt --to /srv/mai --identity recovery.txt",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			config, err := loadConfig(cmd.Flags(), os.Environ())
 			if err != nil {
 				return err
 			}
-			o := backup.RestoreOptions{Archive: args[0], To: filepath.Clean(to)}
+			archive, remove, err := fetchArchive(cmd.Context(), args[0], config.BackupS3File)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, remove()) }()
+			o := backup.RestoreOptions{Archive: archive, To: filepath.Clean(to)}
 			if o.At, err = crashHook(config.CrashAt, config.CrashHit); err != nil {
 				return err
 			}
@@ -172,8 +223,34 @@ func restoreCommand() *cobra.Command {
 	cmd.Flags().StringVar(&identity, "identity", "", "file with the recovery key (AGE-SECRET-KEY-1...) of an encrypted backup")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was restored as JSON")
+	addFlags(cmd.Flags(), "backup-s3-credentials-file")
 	_ = cmd.MarkFlagRequired("to") // it exists
 	return cmd
+}
+
+// fetchArchive is the file of a backup: itself, or one that was brought here from S3 and is removed at the end.
+func fetchArchive(ctx context.Context, from, credentialsFile string) (file string, remove func() error, err error) {
+	if !strings.HasPrefix(from, "s3://") {
+		return from, func() error { return nil }, nil
+	}
+	name := ""
+	place, query, _ := strings.Cut(from, "?")
+	if last := path.Base(place); strings.Contains(last, ".tar.zst") {
+		name, place = last, strings.TrimSuffix(place, "/"+last)
+	}
+	s3, err := backup.ParseS3(place+"?"+query, credentialsFile)
+	if err != nil {
+		return "", nil, err
+	}
+	dir, err := os.MkdirTemp("", "mai-restore-")
+	if err != nil {
+		return "", nil, fault.Wrap(fault.Unavailable, err, "There is no place for the backup on its way from S3. Name a folder in TMPDIR.")
+	}
+	remove = func() error { return os.RemoveAll(dir) }
+	if file, err = s3.Fetch(ctx, name, dir); err != nil {
+		return "", nil, errors.Join(err, remove())
+	}
+	return file, remove, nil
 }
 
 // confirm shows what a restore is going to do, and asks.

@@ -15,6 +15,7 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/pflag"
 
+	"mai/internal/backup"
 	"mai/internal/server"
 )
 
@@ -42,6 +43,8 @@ type Config struct {
 	MinFreeDisk       int64          // bytes; below this no new paid call is accepted
 	BackupDir         string         // the folder of the backups
 	BackupEvery       time.Duration  // how often one is made; 0: only when asked
+	BackupS3          string         // where copies are kept off the host; "" is nowhere
+	BackupS3File      string         // the credentials for it
 	Recipients        []string       // age public keys that backups are encrypted to
 	ProviderRecipient string         // the provider's, which an admin of the client may add
 	CrashAt           string         // "" or the crash point at which the process kills itself, for tests
@@ -167,6 +170,14 @@ func backupSettings() []setting {
 				c.ProviderRecipient = s
 				return s, err == nil
 			}},
+		{env: []string{"MAI_BACKUP_S3"}, flag: "backup-s3", allowed: "s3://BUCKET/FOLDER?endpoint=https://HOST&region=REGION, a folder of this instance alone",
+			usage: "where each encrypted backup is copied to, off this machine", set: func(c *Config, s string) (string, bool) {
+				_, err := backup.ParseS3(s, "")
+				c.BackupS3 = s
+				return s, err == nil
+			}},
+		{env: []string{"MAI_BACKUP_S3_CREDENTIALS_FILE"}, flag: "backup-s3-credentials-file", allowed: "a file as the aws command has it: [default], aws_access_key_id = …, aws_secret_access_key = …",
+			usage: "what opens that place", set: func(c *Config, s string) (string, bool) { c.BackupS3File = s; return s, s != "" }},
 	}
 }
 
@@ -264,6 +275,9 @@ func (c *Config) complete() error {
 	if c.BackupDir == "" {
 		c.BackupDir = filepath.Join(c.DataDir, "backups")
 		c.find("MAI_BACKUP_DIR").Value = c.BackupDir
+	}
+	if c.BackupS3 != "" && c.BackupS3File == "" {
+		return errors.New("MAI_BACKUP_S3_CREDENTIALS_FILE is not set, and MAI_BACKUP_S3 needs it: a file that holds the access key")
 	}
 	if c.ProviderTokenFile != "" {
 		if _, err := server.ReadProviderToken(c.ProviderTokenFile); err != nil {

@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,13 +32,17 @@ func (p *program) clientBackup() *cobra.Command {
 	cmd := p.onClient("backup NAME", "Have a client's instance make a backup, proven by restoring it on its host, and keep a copy",
 		"  maictl client backup companyabc\n  maictl client backup companyabc --to /srv/copies",
 		func(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client, _ []string) error {
-			shown, err := backUp(ctx, f, c, to)
+			copies, err := p.copies(to)
+			if err != nil {
+				return err
+			}
+			shown, err := backUp(ctx, f, c, copies)
 			if err != nil {
 				return err
 			}
 			return p.sayBackups(cmd, []shownBackup{shown})
 		}, named(1, 1))
-	cmd.Flags().StringVar(&to, "to", "", "folder of this machine that keeps a copy")
+	addTo(cmd, &to)
 	return cmd
 }
 
@@ -51,23 +55,45 @@ func (p *program) backupCommand() *cobra.Command {
 		Short: "Have every client's instance make a backup, proven by restoring it, and keep copies",
 		Long: `backup --all has every instance make a backup. What counts is the age of each client's last verified one, and of its last copy
 with --to: exit 1 when any is older than --max-age or missing, whether or not an attempt failed just now.`,
-		Example: "  maictl backup --all --to /srv/copies\n  maictl backup --all --to /srv/copies --max-age 24h --json",
-		Args:    cobra.NoArgs,
+		Example: "  maictl backup --all --to /srv/copies\n  maictl backup --all --to /srv/copies --max-age 24h --json\n" +
+			"  maictl backup --all --to 's3://backups/mai?endpoint=https://nbg1.your-objectstorage.com&region=nbg1'",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !all {
 				return fault.New(fault.Invalid, "Say --all for every client. For one it is `maictl client backup NAME`, for maictl itself `maictl self backup`.")
 			}
-			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error { return p.backUpAll(ctx, cmd, f, to, most) })
+			copies, err := p.copies(to)
+			if err != nil {
+				return err
+			}
+			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error { return p.backUpAll(ctx, cmd, f, copies, most) })
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every client that has an instance")
-	cmd.Flags().StringVar(&to, "to", "", "folder of this machine that keeps the copies")
+	addTo(cmd, &to)
 	cmd.Flags().DurationVar(&most, "max-age", fleet.BackupAge, "how old the last verified backup of a client may be")
 	return cmd
 }
 
+// addTo adds the flag that says where copies are kept.
+func addTo(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVar(to, "to", "", "keep copies in this folder, or in s3://BUCKET/FOLDER?endpoint=https://HOST&region=REGION with the key in the file MAICTL_S3_CREDENTIALS_FILE")
+}
+
+// copies is where --to says that copies are kept.
+func (p *program) copies(to string) (c fleet.Copies, err error) {
+	if !strings.HasPrefix(to, "s3:") {
+		return fleet.Copies{Folder: to}, nil
+	}
+	if p.s3Credentials == "" {
+		return c, fault.New(fault.Invalid, "MAICTL_S3_CREDENTIALS_FILE is not set. It names a file with the access key, as the aws command has it.")
+	}
+	c.S3, err = backup.ParseS3(to, p.s3Credentials)
+	return c, err
+}
+
 // backUpAll goes on after a client whose backup fails. At the end it judges each by the age of what there is.
-func (p *program) backUpAll(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, to string, most time.Duration) error {
+func (p *program) backUpAll(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, to fleet.Copies, most time.Duration) error {
 	clients, err := f.Clients(ctx)
 	if err != nil {
 		return err
@@ -84,7 +110,7 @@ func (p *program) backUpAll(ctx context.Context, cmd *cobra.Command, f *fleet.Fl
 		if err := shown.look(ctx, f, c, to); err != nil {
 			return err
 		}
-		if shown.Warning = shown.tooOld(time.Now(), most, to != ""); shown.Warning != "" {
+		if shown.Warning = shown.tooOld(time.Now(), most, !to.None()); shown.Warning != "" {
 			old++
 			progress(cmd, c.Name, shown.Warning)
 		}
@@ -96,7 +122,7 @@ func (p *program) backUpAll(ctx context.Context, cmd *cobra.Command, f *fleet.Fl
 	return fault.New(fault.Upstream, "%d of %d clients have no verified backup of the last %s, or no copy of one. The reasons are above.", old, len(list), most)
 }
 
-func backUp(ctx context.Context, f *fleet.Fleet, c fleet.Client, to string) (shownBackup, error) {
+func backUp(ctx context.Context, f *fleet.Fleet, c fleet.Client, to fleet.Copies) (shownBackup, error) {
 	r, kept, err := f.BackUp(ctx, c, to)
 	shown := shownBackup{Client: c.Name, Archive: r.Archive, Size: r.Size, Copy: kept}
 	if r.Archive != "" {
@@ -106,7 +132,7 @@ func backUp(ctx context.Context, f *fleet.Fleet, c fleet.Client, to string) (sho
 }
 
 // look finds out what there is from before, where an attempt came to nothing.
-func (b *shownBackup) look(ctx context.Context, f *fleet.Fleet, c fleet.Client, to string) error {
+func (b *shownBackup) look(ctx context.Context, f *fleet.Fleet, c fleet.Client, to fleet.Copies) error {
 	if b.VerifiedAt == nil {
 		live, err := f.Live(ctx, []fleet.Client{c})
 		if err != nil {
@@ -116,14 +142,20 @@ func (b *shownBackup) look(ctx context.Context, f *fleet.Fleet, c fleet.Client, 
 			b.CreatedAt, b.VerifiedAt = &s.Backup.At, &s.Backup.VerifiedAt
 		}
 	}
-	if to == "" {
+	if to.None() {
 		return nil
 	}
-	last, err := backup.Newest(filepath.Join(to, c.Instance()))
-	if err == nil && last != nil {
+	last, err := to.Newest(ctx, c)
+	switch {
+	case err != nil && b.Error == "":
+		b.Error = fault.Message(err) // a place that cannot be looked at keeps no client back
+	case err == nil && last != nil:
 		b.CopiedAt = &last.CreatedAt
+		if b.CreatedAt == nil { // its instance does not answer, and its copy is a verified backup, too
+			b.CreatedAt, b.VerifiedAt = &last.CreatedAt, &last.VerifiedAt
+		}
 	}
-	return err
+	return nil
 }
 
 // tooOld says what of a client is older than it may be, or missing; "" is nothing.

@@ -30,6 +30,8 @@ type settings struct {
 	// may come from, and whom the authority writes to.
 	acmeDirectory, acmeRoot, trust, acmeEmail string
 
+	s3Credentials string // a file with what opens the place for copies of backups
+
 	crashAt string // a hook for tests: the point at which the process kills itself
 }
 
@@ -56,6 +58,7 @@ func readSettings(environ []string) settings {
 		acmeRoot:      get("", "MAICTL_ACME_ROOT"),
 		trust:         get("", "MAICTL_TRUST"),
 		acmeEmail:     get("", "MAICTL_ACME_EMAIL"),
+		s3Credentials: get("", "MAICTL_S3_CREDENTIALS_FILE"),
 		crashAt:       get("", "MAICTL_CRASH_AT"),
 	}
 }
@@ -86,6 +89,8 @@ Without a command, at a terminal, it asks what to do.
   MAICTL_RESOLVER             DNS server (host:port) to ask where names point to; the default is this machine's
   MAICTL_DATA                 folder of the database and of the key that seals its secrets: back it up;
                               the default is ~/.local/share/maictl
+  MAICTL_S3_CREDENTIALS_FILE
+                              file with the access key for copies of backups in S3, as the aws command has it
   MAICTL_ACME_EMAIL           whom Let's Encrypt may write to about the certificates of your clients' domains
   MAICTL_ACME_DIRECTORY       another authority than Let's Encrypt; MAICTL_ACME_ROOT is a file (PEM) of whom to trust when
                               talking to it, MAICTL_TRUST one of whom its certificates come from`,

@@ -24,6 +24,7 @@ type Options struct {
 	Folder     string   // where archives are kept, and made; made when missing
 	Recipients []string // age public keys that the settings name
 	Provider   string   // the provider's own, to which backups are encrypted only if the client agrees; "" when it has none
+	OffHost    *S3      // where each backup is copied to; nil is nowhere
 	MinFree    int64    // bytes that a backup must leave free on the folder's disk
 	Version    string
 	Every      time.Duration    // 0: only when asked
@@ -41,6 +42,7 @@ type Backups struct {
 	started time.Time
 
 	running sync.Mutex // held while a backup is made
+	copying sync.Mutex // held while one is copied off the host
 
 	mu     sync.Mutex
 	status Status
@@ -54,12 +56,14 @@ type Status struct {
 	Running  bool
 	Failed   error // why the last attempt failed; nil when it did not
 	FailedAt time.Time
+	Copies   *Copies // nil when none are kept off the host
 }
 
 // firstAfter is how long after a start the first backup of an instance without any is made.
 const firstAfter = time.Minute
 
-// retryAfter is how long after a failure the next attempt is made, unless a backup is planned sooner.
+// retryAfter is how long after a failure, of a backup or of its copy, the next attempt is made, unless a backup is planned
+// sooner.
 const retryAfter = 10 * time.Minute
 
 // Open looks at what backups there are. Nothing is made before Start or Run.
@@ -76,6 +80,7 @@ func Open(o Options) *Backups {
 	if err := b.refresh(); err != nil {
 		b.status.Failed, b.status.FailedAt = err, o.Now()
 	}
+	b.status.Copies = b.readCopies()
 	return b
 }
 
@@ -85,6 +90,8 @@ func (b *Backups) Close() {
 	b.work.Wait()
 	b.running.Lock()
 	defer b.running.Unlock()
+	b.copying.Lock()
+	defer b.copying.Unlock()
 }
 
 // Folder is where the backups are kept.
@@ -100,11 +107,15 @@ func (b *Backups) Start() {
 	}
 	b.work.Go(func() {
 		for {
-			wait := max(0, b.Status().Next.Sub(b.o.Now()))
+			s := b.Status()
+			wait, again := max(0, s.Next.Sub(b.o.Now())), s.copyAgain(b.o.Now())
 			select {
 			case <-b.ctx.Done():
 				return
-			case <-time.After(min(wait, time.Minute)): // the wall clock may be set meanwhile
+			case <-time.After(min(wait, again, time.Minute)): // the wall clock may be set meanwhile
+			}
+			if again <= time.Minute {
+				b.Copy(b.ctx)
 			}
 			if wait <= time.Minute {
 				_, _ = b.Run(b.ctx) // it keeps and logs its error
@@ -141,9 +152,17 @@ func (b *Backups) Begin() error {
 	return nil
 }
 
-// Run makes a backup, verifies it by restoring what was stored, and removes those that are no longer kept. One is made at
-// a time.
+// Run makes a backup, verifies it by restoring what was stored, removes those that are no longer kept, and copies it off the
+// host. One is made at a time. Whether it was copied is in the status.
 func (b *Backups) Run(ctx context.Context) (Record, error) {
+	record, err := b.run(ctx)
+	if err == nil {
+		b.Copy(ctx)
+	}
+	return record, err
+}
+
+func (b *Backups) run(ctx context.Context) (Record, error) {
 	if !b.running.TryLock() {
 		return Record{}, fault.New(fault.Conflict, "A backup is being made already. Wait until it is ready.")
 	}

@@ -23,9 +23,31 @@ import (
 	"mai/internal/sqldb"
 )
 
-// BackUp has a client's instance make a backup, which it proves by restoring it on its own host, and copies it to a folder
-// of this machine unless that is "". A copy is refused of a backup that anybody could read.
-func (f *Fleet) BackUp(ctx context.Context, c Client, to string) (r backup.Record, kept string, err error) {
+// Copies is where copies of the clients' backups are kept, each client's in a folder of its own: a folder of this machine,
+// or one in S3. The zero value is nowhere.
+type Copies struct {
+	Folder string
+	S3     *backup.S3
+}
+
+// None reports whether none are kept.
+func (to Copies) None() bool { return to.Folder == "" && to.S3 == nil }
+
+// Newest is the record of the last copy of a client's backups that was proven there; nil when there is none.
+func (to Copies) Newest(ctx context.Context, c Client) (*backup.Record, error) {
+	if to.S3 == nil {
+		return backup.Newest(filepath.Join(to.Folder, c.Instance()))
+	}
+	records, err := to.S3.Below(c.Instance()).List(ctx)
+	if err != nil || len(records) == 0 {
+		return nil, err
+	}
+	return &records[0], nil
+}
+
+// BackUp has a client's instance make a backup, which it proves by restoring it on its own host, and copies it to where
+// copies are kept. A copy is refused of a backup that anybody could read.
+func (f *Fleet) BackUp(ctx context.Context, c Client, to Copies) (r backup.Record, kept string, err error) {
 	var out, said bytes.Buffer
 	status, err := f.Exec(ctx, c, []string{"backup", "--json"}, &out, &said)
 	if err != nil {
@@ -37,25 +59,54 @@ func (f *Fleet) BackUp(ctx context.Context, c Client, to string) (r backup.Recor
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 		return r, "", fmt.Errorf("what %s says of its backup: %w", c.Instance(), err)
 	}
-	if to == "" {
+	if to.None() {
 		return r, "", nil
 	}
-	if to, err = filepath.Abs(to); err != nil {
-		return r, "", err
+	if to.Folder != "" {
+		if to.Folder, err = filepath.Abs(to.Folder); err != nil {
+			return r, "", err
+		}
 	}
 	w := onClient(c)
 	machine, err := f.machine(ctx, w)
 	if err == nil {
-		kept, err = keepCopy(ctx, machine, deploy.Instance{Name: c.Instance()}.Backups(), r, filepath.Join(to, c.Instance()))
+		kept, err = to.keep(ctx, machine, c, r)
 	}
-	if err == nil { // for a restore without the server
-		err = f.db.Write(ctx, func(tx *sqldb.Tx) error { return set(tx, copiesSetting(c), filepath.Join(to, c.Instance())) })
+	if err == nil && to.S3 == nil { // for a restore without the server
+		err = f.db.Write(ctx, func(tx *sqldb.Tx) error { return set(tx, copiesSetting(c), filepath.Join(to.Folder, c.Instance())) })
 	}
 	return r, kept, errors.Join(err, w.leave())
 }
 
 // copiesSetting is the row of the folder in which copies of a client's backups were last kept.
 func copiesSetting(c Client) string { return "copies " + c.ID }
+
+// keep copies a backup from its host to where copies are kept, and returns where it is.
+func (to Copies) keep(ctx context.Context, machine *remote.Machine, c Client, r backup.Record) (kept string, err error) {
+	from := deploy.Instance{Name: c.Instance()}.Backups()
+	if to.S3 == nil {
+		return keepCopy(ctx, machine, from, r, filepath.Join(to.Folder, c.Instance()))
+	}
+	// By way of this machine: no host needs the key of a bucket that holds the backups of all clients.
+	dir, err := os.MkdirTemp("", "maictl-copy-")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	archive, err := keepCopy(ctx, machine, from, r, dir)
+	if err != nil {
+		return "", err
+	}
+	place := to.S3.Below(c.Instance())
+	if err := place.KeepErased(ctx, dir); err != nil {
+		return "", err
+	}
+	if _, err := place.Keep(ctx, archive, r); err != nil {
+		return "", err
+	}
+	_, err = place.Prune(ctx)
+	return place.String() + " " + r.Archive, err
+}
 
 // keepCopy copies an archive from a folder of a machine into one of this machine, with its record and the list of erased
 // users. It is there under its name only when it is whole.

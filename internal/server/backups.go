@@ -33,7 +33,16 @@ type backupsReply struct {
 	FailedAt        *time.Time       `json:"failed_at"`
 	Folder          string           `json:"folder"`
 	Recipients      []recipientReply `json:"recipients" nullable:"false" doc:"who can open the next backup; nobody: it is not encrypted"`
+	Copies          *copiesReply     `json:"copies" doc:"copies off the host; null: none are kept"`
 	ProviderOffered bool             `json:"provider_offered" doc:"the provider has a key that it may be let in with"`
+}
+
+type copiesReply struct {
+	Place    string       `json:"place"`
+	Last     *backupReply `json:"last" doc:"the last one that was read back whole; null: there is none"`
+	Count    int          `json:"count" doc:"copies that are kept there"`
+	Failed   *string      `json:"failed" doc:"why the last attempt failed; null: it did not"`
+	FailedAt *time.Time   `json:"failed_at"`
 }
 
 type recoveryKeyReply struct {
@@ -74,16 +83,28 @@ func (s *Server) describeBackups(ctx context.Context, c caller) (backupsReply, e
 		Count: status.Count, Next: status.Next, Running: status.Running, Folder: s.Backups.Folder(),
 		Recipients: []recipientReply{}, ProviderOffered: s.Backups.ProviderOffered(),
 	}
-	if last := status.Last; last != nil {
-		r.Last = &backupReply{last.CreatedAt, last.VerifiedAt, last.Size, last.Entries, len(last.Recipients) > 0}
-	}
+	r.Last = describeBackup(status.Last)
 	if status.Failed != nil {
 		said := c.say(fault.Of(status.Failed).Told)
 		r.Failed, r.FailedAt = &said, &status.FailedAt
+	}
+	if copies := status.Copies; copies != nil {
+		r.Copies = &copiesReply{Place: copies.Place, Last: describeBackup(copies.Last), Count: copies.Count}
+		if copies.Failed != nil {
+			said := c.say(fault.Of(copies.Failed).Told)
+			r.Copies.Failed, r.Copies.FailedAt = &said, &copies.FailedAt
+		}
 	}
 	list, err := s.Backups.Recipients(ctx)
 	for _, one := range list {
 		r.Recipients = append(r.Recipients, recipientReply{one.Keeper, one.Key, timeOrNil(one.AddedAt)})
 	}
 	return r, err
+}
+
+func describeBackup(r *backup.Record) *backupReply {
+	if r == nil {
+		return nil
+	}
+	return &backupReply{r.CreatedAt, r.VerifiedAt, r.Size, r.Entries, len(r.Recipients) > 0}
 }

@@ -31,6 +31,7 @@ func Metrics(backups *backup.Backups, log *slog.Logger) http.Handler {
 			return float64(s.Last.Size)
 		}),
 		gauge("mai_backups", "Verified backups that are kept.", func(s backup.Status) float64 { return float64(s.Count) }),
+		copyTime(backups),
 		gauge("mai_backup_failed", "1 when the last attempt to make a backup failed.", func(s backup.Status) float64 {
 			if s.Failed != nil {
 				return 1
@@ -38,4 +39,19 @@ func Metrics(backups *backup.Backups, log *slog.Logger) http.Handler {
 			return 0
 		}))
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelError)})
+}
+
+// copyTime tells of the copies off the host, by their place; nothing when none are kept.
+func copyTime(backups *backup.Backups) prometheus.Collector {
+	const name, help = "mai_backup_copy_last_verified_timestamp_seconds", "When the last backup was made whose copy off the host was read back whole; 0 without one. Alert on its age."
+	place := ""
+	if c := backups.Status().Copies; c != nil {
+		place = c.Place
+	}
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: prometheus.Labels{"place": place}}, func() float64 {
+		if c := backups.Status().Copies; c != nil && c.Last != nil {
+			return float64(c.Last.CreatedAt.Unix())
+		}
+		return 0
+	})
 }

@@ -81,6 +81,43 @@ function State({ backups }: { backups: Backups }) {
   )
 }
 
+/** The copies that are kept away from this server. */
+function Copies({ copies }: { copies: NonNullable<Backups['copies']> }) {
+  const f = useFormat()
+  const { last } = copies
+  return (
+    <section className="card panel stack">
+      <h2>
+        <Trans>Last copy off this server</Trans>
+      </h2>
+      {last ? (
+        <div className="verified">
+          <dl>
+            <Fact name={<Trans>Made</Trans>}>{f.dateTime(last.created_at)}</Fact>
+            <Fact name={<Trans>Read back</Trans>}>{f.dateTime(last.verified_at)}</Fact>
+            <Fact name={<Trans>Size</Trans>}>{f.bytes(last.size)}</Fact>
+          </dl>
+        </div>
+      ) : (
+        <p className="t2">
+          <Trans>There is none yet.</Trans>
+        </p>
+      )}
+      <p className="sm t2">
+        <Plural value={copies.count} one="# copy is kept in" other="# copies are kept in" />{' '}
+        <code className="mono" style={{ overflowWrap: 'anywhere' }}>
+          {copies.place}
+        </code>
+      </p>
+      {copies.failed && (
+        <Note tone="bad" title={<Trans>The last attempt to copy failed. It is made again within ten minutes.</Trans>}>
+          {copies.failed}
+        </Note>
+      )}
+    </section>
+  )
+}
+
 /** Who can open the backups: the client's own key, and the provider only when it is let in. */
 function Keys({ backups }: { backups: Backups }) {
   const { t } = useLingui()
@@ -211,6 +248,7 @@ export function BackupsPage() {
       {backups && (
         <div className="stack">
           <State backups={backups} />
+          {backups.copies && <Copies copies={backups.copies} />}
           <Keys backups={backups} />
         </div>
       )}

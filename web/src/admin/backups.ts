@@ -9,15 +9,25 @@ export interface BackupRecipient {
   added_at: string | null
 }
 
+export interface Backup {
+  created_at: string
+  verified_at: string
+  size: number
+  entries: number
+  encrypted: boolean
+}
+
 export interface Backups {
   /** The last one that was restored and verified. */
-  last: { created_at: string; verified_at: string; size: number; entries: number; encrypted: boolean } | null
+  last: Backup | null
   count: number
   next: string | null
   running: boolean
   failed: string | null
   failed_at: string | null
   folder: string
+  /** Copies off the host; null when none are kept. */
+  copies: { place: string; last: Backup | null; count: number; failed: string | null; failed_at: string | null } | null
   recipients: BackupRecipient[]
   provider_offered: boolean
 }
