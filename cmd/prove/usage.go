@@ -149,10 +149,10 @@ type shownReport struct {
 		Key    string       `json:"key"`
 		Charge money.Amount `json:"charge"`
 	} `json:"rows"`
-	Days []struct {
+	Steps []struct {
 		Date   string       `json:"date"`
 		Charge money.Amount `json:"charge"`
-	} `json:"days"`
+	} `json:"steps"`
 }
 
 func (v usageView) report(ctx context.Context, query string) (r shownReport, err error) {
@@ -169,7 +169,7 @@ func (v usageView) reports(ctx context.Context, intents []intentLine) error {
 		}
 	}
 	for _, by := range dimensions() {
-		r, err := v.report(ctx, "by="+by+"&"+v.period)
+		r, err := v.report(ctx, "step=day&by="+by+"&"+v.period)
 		if err != nil {
 			return err
 		}
@@ -182,7 +182,7 @@ func (v usageView) reports(ctx context.Context, intents []intentLine) error {
 		for _, row := range r.Rows {
 			rows[row.Key] += row.Charge
 		}
-		for _, day := range r.Days {
+		for _, day := range r.Steps {
 			days[day.Date] += day.Charge
 		}
 		v.same(name, by, rows)

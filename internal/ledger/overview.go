@@ -9,16 +9,16 @@ import (
 	"mai/internal/sqldb"
 )
 
-// Overview is a period by one dimension and by day, all from one state of the books.
+// Overview is a period by one dimension and in steps of time, all from one state of the books.
 type Overview struct {
-	Rows []Row // by the dimension, the highest charge first
-	Days []Row // quiet ones too; of these and of Most only Requests, tokens and Charge are told
-	Most []Row // the days of the first rows, by day and the dimension
+	Rows  []Row // by the dimension, the highest charge first
+	Steps []Row // quiet ones too; of these and of Most only Requests, tokens and Charge are told
+	Most  []Row // the steps of the first rows, by time and the dimension
 }
 
-// Overview sums the calls of a filter by a dimension, and by day in a zone, of as many rows as most says also by both: there can
-// be a hundred times as many days of rows as there are rows and days.
-func (l *Ledger) Overview(ctx context.Context, f Filter, zone *time.Location, by Dimension, most int) (r Overview, err error) {
+// Overview sums the calls of a filter by a dimension, and by step, which is ByDay or ByMonth, of as many rows as most says also
+// by both: there can be a hundred times as many steps of rows as there are rows and steps.
+func (l *Ledger) Overview(ctx context.Context, f Filter, zone *time.Location, by, step Dimension, most int) (r Overview, err error) {
 	err = l.db.Read(ctx, func(tx *sqldb.Tx) error {
 		if r.Rows, err = l.usage(tx, f, zone, by); err != nil {
 			return err
@@ -26,7 +26,7 @@ func (l *Ledger) Overview(ctx context.Context, f Filter, zone *time.Location, by
 		slices.SortStableFunc(r.Rows, func(a, b Row) int {
 			return cmp.Or(cmp.Compare(b.Charge, a.Charge), cmp.Compare(b.Requests(), a.Requests()))
 		})
-		if r.Days, err = l.chart(tx, f, zone); err != nil {
+		if r.Steps, err = l.chart(tx, f, zone, step); err != nil {
 			return err
 		}
 		var values []string
@@ -34,7 +34,7 @@ func (l *Ledger) Overview(ctx context.Context, f Filter, zone *time.Location, by
 			values = append(values, row.value(by))
 		}
 		if len(values) > 0 {
-			r.Most, err = l.chart(tx, f.only(by, values), zone, by)
+			r.Most, err = l.chart(tx, f.only(by, values), zone, step, by)
 		}
 		return err
 	})
@@ -62,9 +62,9 @@ func (f Filter) only(by Dimension, values []string) Filter {
 	return f
 }
 
-// chart sums what a chart of days has of calls: how many they were, their tokens and their charge.
+// chart sums what a chart has of calls: how many they were, their tokens and their charge.
 func (l *Ledger) chart(tx *sqldb.Tx, f Filter, zone *time.Location, by ...Dimension) ([]Row, error) {
-	g, err := newGrouping(f, zone, append(by, ByDay))
+	g, err := newGrouping(f, zone, by)
 	if err != nil {
 		return nil, err
 	}

@@ -232,25 +232,27 @@ func compareUsage(t *testing.T, r *rig, calls []madeCall, f ledger.Filter, zone 
 	compareOverview(t, r, f, zone, whole)
 }
 
-// compareOverview checks that the rows and the days of an overview add up to the same, and the days of its first rows to them.
+// compareOverview checks that the rows and the steps of an overview add up to the same, and the steps of its first rows to them.
 func compareOverview(t *testing.T, r *rig, f ledger.Filter, zone *time.Location, whole ledger.Sums) {
 	t.Helper()
-	const most = 2
-	o, err := r.books.Overview(t.Context(), f, zone, ledger.ByUser, most)
-	if err != nil {
-		t.Fatal(err)
-	}
 	charted := func(rows []ledger.Row) string {
 		sum, err := ledger.AddUp(rows)
 		return fmt.Sprint(sum.Charge, sum.Requests(), sum.Prompt+sum.Completion, err)
 	}
 	want := charted([]ledger.Row{{Sums: whole}})
-	first := o.Rows[:min(most, len(o.Rows))]
-	if charted(o.Rows) != want || charted(o.Days) != want || charted(o.Most) != charted(first) {
-		t.Fatalf("%+v in %s: %+v, want %s", f, zone, o, want)
-	}
-	if !slices.IsSortedFunc(o.Rows, func(a, b ledger.Row) int { return cmp.Compare(b.Charge, a.Charge) }) {
-		t.Fatalf("not sorted: %+v", o.Rows)
+	for _, step := range []ledger.Dimension{ledger.ByDay, ledger.ByMonth} {
+		const most = 2
+		o, err := r.books.Overview(t.Context(), f, zone, ledger.ByUser, step, most)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := o.Rows[:min(most, len(o.Rows))]
+		if charted(o.Rows) != want || charted(o.Steps) != want || charted(o.Most) != charted(first) {
+			t.Fatalf("%+v in %s: %+v, want %s", f, zone, o, want)
+		}
+		if !slices.IsSortedFunc(o.Rows, func(a, b ledger.Row) int { return cmp.Compare(b.Charge, a.Charge) }) {
+			t.Fatalf("not sorted: %+v", o.Rows)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ type ledgerInput struct {
 
 func (s *Server) usageRoutes(api huma.API) {
 	add(s, api, Users, "GET", "/api/v1/usage/now", "Today and this month, of everybody for an admin, else one's own", s.usageNow)
-	add(s, api, Users, "GET", "/api/v1/usage/report", "A period by model, user, team, kind or API key, and by day", func(ctx context.Context, c caller, in *reportInput) (*body[usageReport], error) {
+	add(s, api, Users, "GET", "/api/v1/usage/report", "A period by model, user, team, kind or API key, and by day or month", func(ctx context.Context, c caller, in *reportInput) (*body[usageReport], error) {
 		return reply(s.report(ctx, c, in))
 	})
 	add(s, api, Users, "GET", "/api/v1/usage/calls", "The calls of a period, the newest first", func(ctx context.Context, c caller, in *callsInput) (*body[callsPage], error) {

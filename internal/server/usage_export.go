@@ -124,11 +124,11 @@ func (s *Server) exportCalls(ctx context.Context, c caller, in *exportInput, out
 }
 
 func (s *Server) exportDays(ctx context.Context, c caller, in *exportInput, out table) error {
-	r, err := s.report(ctx, c, &reportInput{in.UsageFilter, "model"})
+	r, err := s.report(ctx, c, &reportInput{UsageFilter: in.UsageFilter, By: "model", Step: "day"})
 	if err == nil {
 		err = out.row("day", "time_zone", "requests", "tokens", "charge", "currency")
 	}
-	for _, d := range r.Days {
+	for _, d := range r.Steps {
 		if err == nil {
 			err = out.row(d.Date, r.Period.Zone, d.Requests, d.Tokens, d.Charge, "USD")
 		}
@@ -137,7 +137,7 @@ func (s *Server) exportDays(ctx context.Context, c caller, in *exportInput, out 
 }
 
 func (s *Server) exportRows(ctx context.Context, c caller, in *exportInput, out table) error {
-	r, err := s.report(ctx, c, &reportInput{in.UsageFilter, in.View})
+	r, err := s.report(ctx, c, &reportInput{UsageFilter: in.UsageFilter, By: in.View})
 	if err == nil {
 		err = out.row(in.View, "detail", "requests", "errors", "prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens",
 			"latency_ms", "charge", "currency", "id")

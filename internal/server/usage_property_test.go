@@ -26,7 +26,7 @@ func (c charged) value(by string, zone *time.Location) string {
 		key = "none"
 	}
 	return map[string]string{"model": c.Model, "user": c.UserID, "team": c.TeamID, "kind": c.Kind, "key": key,
-		"days": c.at.In(zone).Format(time.DateOnly), "calls": c.ID}[by]
+		"days": c.at.In(zone).Format(time.DateOnly), "month": ledger.Period(c.at), "calls": c.ID}[by]
 }
 
 // book makes calls around the given times that end in every way.
@@ -129,17 +129,19 @@ func (c *client) sameAsCalls(period string, zone *time.Location, calls []charged
 		}
 	}
 	for _, by := range byAll() {
-		report := c.must(200, "GET", "/api/v1/usage/report?by="+by+"&"+period, nil)
-		addsUp(c.t, by+" "+period, report)
-		parts, days := map[string]money.Amount{}, map[string]money.Amount{}
-		for _, row := range rows(report, "rows") {
-			parts[fmt.Sprint(row["key"])] += amount(c.t, row["charge"])
+		for step, date := range map[string]string{"day": "days", "month": "month"} {
+			report := c.must(200, "GET", "/api/v1/usage/report?step="+step+"&by="+by+"&"+period, nil)
+			addsUp(c.t, by+" "+step+" "+period, report)
+			parts, steps := map[string]money.Amount{}, map[string]money.Amount{}
+			for _, row := range rows(report, "rows") {
+				parts[fmt.Sprint(row["key"])] += amount(c.t, row["charge"])
+			}
+			for _, row := range rows(report, "steps") {
+				steps[fmt.Sprint(row["date"])] += amount(c.t, row["charge"])
+			}
+			same("the report", by, parts)
+			same("the report", date, steps)
 		}
-		for _, day := range rows(report, "days") {
-			days[fmt.Sprint(day["date"])] += amount(c.t, day["charge"])
-		}
-		same("the report", by, parts)
-		same("the report", "days", days)
 	}
 	for view, name := range map[string]string{"calls": "call_id", "days": "day", "model": "id", "user": "id", "team": "id", "kind": "id", "key": "id"} {
 		for _, format := range []string{"csv", "xlsx"} {

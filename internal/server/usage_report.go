@@ -59,11 +59,11 @@ type usageRow struct {
 	Detail string `json:"detail" doc:"e-mail of a user, owner of an API key"`
 }
 
-type usageDay struct {
+type usageStep struct {
 	UsagePart
-	Date     string        `json:"date"`
+	Date     string        `json:"date" doc:"a day, such as 2026-11-25, or a month, such as 2026-11"`
 	Parts    []UsagePart   `json:"parts" doc:"as in series, then the rest when there is one"`
-	Previous *money.Amount `json:"previous" doc:"charge of the day in its place of the period before; null when that has not so many"`
+	Previous *money.Amount `json:"previous" doc:"charge in its place of the period before; null when that has not so many"`
 }
 
 type previousPeriod struct {
@@ -73,19 +73,21 @@ type previousPeriod struct {
 	Requests int64        `json:"requests"`
 }
 
-// usageReport is a period by one thing. Its total is the sum of its rows, and of its days.
+// usageReport is a period by one thing. Its total is the sum of its rows, and of its steps.
 type usageReport struct {
 	Period   usagePeriod    `json:"period"`
 	Total    UsageSums      `json:"total"`
 	Previous previousPeriod `json:"previous" doc:"the period before, as much of it as has passed of this one"`
-	Series   []string       `json:"series" nullable:"false" doc:"keys of the rows with the highest charge, which the days are parted by"`
+	Series   []string       `json:"series" nullable:"false" doc:"keys of the rows with the highest charge, which the steps are parted by"`
 	Rows     []usageRow     `json:"rows" nullable:"false" doc:"the highest charge first"`
-	Days     []usageDay     `json:"days" nullable:"false" doc:"quiet ones too, up to today"`
+	Step     string         `json:"step" enum:"day,month" doc:"day: of the zone; month: of billing, which is UTC, as much of it as is in the period"`
+	Steps    []usageStep    `json:"steps" nullable:"false" doc:"quiet ones too, up to today"`
 }
 
 type reportInput struct {
 	UsageFilter
-	By string `query:"by" enum:"model,user,team,kind,key" default:"model"`
+	By   string `query:"by" enum:"model,user,team,kind,key" default:"model"`
+	Step string `query:"step" enum:"day,month" doc:"empty: days, of a period of more than 92 days months"`
 }
 
 // mostSeries is how many series a chart can be read with.
@@ -106,22 +108,42 @@ func dimension(by string) (ledger.Dimension, func(ledger.Row) string) {
 	return ledger.ByModel, func(r ledger.Row) string { return r.Model }
 }
 
-// report tells a period by one thing and by day.
+// mostBars is how many days a chart can be read with: those of a quarter.
+const mostBars = 92
+
+// step is what a report is told in.
+func (in reportInput) step(p period) (string, ledger.Dimension) {
+	if in.Step == "month" || in.Step == "" && p.to.Sub(p.from) > mostBars*24*time.Hour+time.Hour {
+		return "month", ledger.ByMonth
+	}
+	return "day", ledger.ByDay
+}
+
+// date is how a step is called.
+func date(step ledger.Row) string {
+	if step.Month != "" {
+		return step.Month
+	}
+	return step.Day.Format(time.DateOnly)
+}
+
+// report tells a period by one thing and in steps of time.
 func (s *Server) report(ctx context.Context, c caller, in *reportInput) (r usageReport, err error) {
 	p, f, err := s.asked(c, in.UsageFilter)
 	if err != nil {
 		return r, err
 	}
 	by, key := dimension(in.By)
-	found, err := s.Ledger.Overview(ctx, f, p.zone, by, mostSeries)
+	name, step := in.step(p)
+	found, err := s.Ledger.Overview(ctx, f, p.zone, by, step, mostSeries)
 	if err != nil {
 		return r, err
 	}
-	r.Period = p.told()
-	if err := r.fill(found, key, s.Now()); err != nil {
+	r.Period, r.Step = p.told(), name
+	if err := r.fill(found, key, s.Now().In(p.zone)); err != nil {
 		return r, err
 	}
-	if err := s.compare(ctx, &r, f, p); err != nil {
+	if err := s.compare(ctx, &r, f, p, step); err != nil {
 		return r, err
 	}
 	who, err := s.people(ctx, c)
@@ -144,7 +166,7 @@ func (p people) name(by, key string) (name, detail string) {
 	return key, ""
 }
 
-// fill makes the rows and their sum, and the days.
+// fill makes the rows and their sum, and the steps.
 func (r *usageReport) fill(found ledger.Overview, key func(ledger.Row) string, now time.Time) error {
 	total, err := ledger.AddUp(found.Rows)
 	if err != nil {
@@ -157,56 +179,57 @@ func (r *usageReport) fill(found ledger.Overview, key func(ledger.Row) string, n
 			r.Series = append(r.Series, key(row))
 		}
 	}
-	parts := map[time.Time][]ledger.Row{}
+	parts := map[string][]ledger.Row{}
 	for _, row := range found.Most {
-		parts[row.Day] = append(parts[row.Day], row)
+		parts[date(row)] = append(parts[date(row)], row)
 	}
-	r.Days = []usageDay{}
-	for _, day := range found.Days {
-		if day.Day.After(now) && day.Sums == (ledger.Sums{}) {
+	today := date(ledger.Row{Day: now})
+	r.Steps = []usageStep{}
+	for _, row := range found.Steps {
+		if date(row) > today && row.Sums == (ledger.Sums{}) {
 			continue // of those to come only what has something
 		}
-		d, err := r.day(day, parts[day.Day], key)
+		step, err := r.newStep(row, parts[date(row)], key)
 		if err != nil {
 			return err
 		}
-		r.Days = append(r.Days, d)
+		r.Steps = append(r.Steps, step)
 	}
 	return nil
 }
 
-// day is a day with its parts, in the order of the series, and with the rest of it.
-func (r *usageReport) day(day ledger.Row, parts []ledger.Row, key func(ledger.Row) string) (usageDay, error) {
-	d := usageDay{UsagePart: newPart(day.Sums), Date: day.Day.Format(time.DateOnly), Parts: make([]UsagePart, len(r.Series), len(r.Series)+1)}
-	rest := day.Sums
+// newStep is a step with its parts, in the order of the series, and with the rest of it.
+func (r *usageReport) newStep(whole ledger.Row, parts []ledger.Row, key func(ledger.Row) string) (usageStep, error) {
+	step := usageStep{UsagePart: newPart(whole.Sums), Date: date(whole), Parts: make([]UsagePart, len(r.Series), len(r.Series)+1)}
+	rest := whole.Sums
 	for _, part := range parts {
-		d.Parts[slices.Index(r.Series, key(part))] = newPart(part.Sums)
+		step.Parts[slices.Index(r.Series, key(part))] = newPart(part.Sums)
 		var err error
 		if rest, err = rest.Minus(part.Sums); err != nil {
-			return d, err
+			return step, err
 		}
 	}
 	if len(r.Rows) > len(r.Series) {
-		d.Parts = append(d.Parts, newPart(rest))
+		step.Parts = append(step.Parts, newPart(rest))
 	}
-	return d, nil
+	return step, nil
 }
 
 // compare adds the period before.
-func (s *Server) compare(ctx context.Context, r *usageReport, f ledger.Filter, p period) error {
+func (s *Server) compare(ctx context.Context, r *usageReport, f ledger.Filter, p period, step ledger.Dimension) error {
 	b, err := p.before(s.Now())
 	if err != nil {
 		return err
 	}
 	f.From, f.To = b.from, b.to
-	rows, err := s.Ledger.Usage(ctx, f, p.zone, ledger.ByDay)
+	rows, err := s.Ledger.Usage(ctx, f, p.zone, step)
 	if err != nil {
 		return err
 	}
 	total, err := ledger.AddUp(rows)
 	r.Previous = previousPeriod{b.from, b.to, total.Charge, total.Requests()}
-	for i := range r.Days[:min(len(r.Days), len(rows))] {
-		r.Days[i].Previous = &rows[i].Charge
+	for i := range r.Steps[:min(len(r.Steps), len(rows))] {
+		r.Steps[i].Previous = &rows[i].Charge
 	}
 	return err
 }

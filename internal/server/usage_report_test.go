@@ -52,17 +52,17 @@ func addsUp(t *testing.T, name string, report map[string]any) (charge money.Amou
 	}
 	c, n := sums(t, rows(report, "rows"))
 	check("rows", c, n)
-	c, n = sums(t, rows(report, "days"))
-	check("days", c, n)
+	c, n = sums(t, rows(report, "steps"))
+	check("steps", c, n)
 	c, n = 0, 0
-	for _, day := range rows(report, "days") {
-		dayCharge, dayRequests := sums(t, rows(day, "parts"))
-		c, n = c+dayCharge, n+dayRequests
-		if dayCharge != amount(t, day["charge"]) {
-			t.Errorf("%s: the parts of %v are %s", name, day, dayCharge)
+	for _, step := range rows(report, "steps") {
+		stepCharge, stepRequests := sums(t, rows(step, "parts"))
+		c, n = c+stepCharge, n+stepRequests
+		if stepCharge != amount(t, step["charge"]) {
+			t.Errorf("%s: the parts of %v are %s", name, step, stepCharge)
 		}
 	}
-	check("parts of days", c, n)
+	check("parts of steps", c, n)
 	return charge, requests
 }
 
@@ -199,7 +199,13 @@ func TestPeriods(t *testing.T) {
 		}
 	}
 	report := admin.must(200, "GET", "/api/v1/usage/report?from=2024-02-27&to=2024-03-01", nil)
-	if days := rows(report, "days"); len(days) != 4 || days[2]["date"] != "2024-02-29" || days[0]["previous"] != "0" {
+	if days := rows(report, "steps"); len(days) != 4 || days[2]["date"] != "2024-02-29" || days[0]["previous"] != "0" {
 		t.Errorf("%v", days)
+	}
+	for query, first := range map[string]string{"to=2024-05-31": "2024-03-01", "to=2024-06-01": "2024-03", "to=2024-03-02&step=month": "2024-03", "to=2024-06-01&step=day": "2024-03-01"} {
+		steps := rows(admin.must(200, "GET", "/api/v1/usage/report?from=2024-03-01&"+query, nil), "steps")
+		if steps[0]["date"] != first {
+			t.Errorf("%s begins with %v, want %s", query, steps[0]["date"], first)
+		}
 	}
 }

@@ -36,11 +36,12 @@ export interface UsageRow extends UsageSums {
   detail: string
 }
 
-export interface UsageDay extends UsagePart {
+export interface UsageStep extends UsagePart {
+  /** A day, as `2026-11-25`, or a month, as `2026-11`. */
   date: string
   /** As in `series`, then the rest when there is one. */
   parts: UsagePart[]
-  /** Charge of the day in its place of the period before. */
+  /** Charge in its place of the period before. */
   previous: string | null
 }
 
@@ -55,14 +56,15 @@ export interface UsagePeriod {
 
 export type UsageBy = 'model' | 'user' | 'team' | 'kind' | 'key'
 
-/** A period by one thing and by day. */
+/** A period by one thing, and by day or by UTC month. */
 export interface UsageReport {
   period: UsagePeriod
   total: UsageSums
   previous: { from: string; to: string; charge: string; requests: number }
   series: string[]
   rows: UsageRow[]
-  days: UsageDay[]
+  step: 'day' | 'month'
+  steps: UsageStep[]
 }
 
 /** What OpenRouter lets the key spend. */

@@ -68,7 +68,9 @@ function formatter(locale: Locale) {
   const clock = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' } as const
   const shortDate = { day: 'numeric', month: 'short' } as const
   const utc = lazily({ ...shortDate, ...clock, timeZone: 'UTC' })
+  const day = lazily(shortDate)
   const month = lazily({ month: 'long', year: 'numeric', timeZone: 'UTC' })
+  const monthShort = lazily({ month: 'short', year: 'numeric', timeZone: 'UTC' })
   const monthOnly = lazily({ month: 'long', timeZone: 'UTC' })
   const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
   return {
@@ -86,7 +88,7 @@ function formatter(locale: Locale) {
     duration: (ms: number) => duration(ms, locale),
     time: lazily(clock),
     timeSeconds: lazily({ ...clock, second: '2-digit' }),
-    date: lazily(shortDate),
+    date: day,
     dayTime: lazily({ ...shortDate, ...clock }),
     longDate: lazily({ ...shortDate, month: 'long', year: 'numeric' }),
     dateTime: lazily({ dateStyle: 'medium', timeStyle: 'short', hourCycle: 'h23' }),
@@ -94,6 +96,8 @@ function formatter(locale: Locale) {
     utcTime: (iso: string) => `${utc(iso)} UTC`,
     /** `November 2026` from `2026-11`. */
     month: (period: string) => capital(month(`${period}-01T00:00:00Z`)),
+    /** A day or a month: `25 Nov` from `2026-11-25`, `Nov 2026` from `2026-11`. */
+    step: (date: string) => (date.length > 7 ? day(`${date}T12:00:00`) : monthShort(`${date}-01T00:00:00Z`)),
     monthName: (period: string) => capital(monthOnly(`${period}-01T00:00:00Z`)),
   }
 }

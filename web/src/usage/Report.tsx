@@ -20,15 +20,15 @@ import type { Metric } from './StackChart'
 // The figures are read first; the drawing comes after them.
 const StackChart = lazy(() => import('./StackChart'))
 
-/** Days as the chart has them, for whoever reads rather than looks. */
-function DayTable({ report, names }: { report: UsageReport; names: string[] }) {
+/** Days or months as the chart has them, for whoever reads rather than looks. */
+function StepTable({ report, names }: { report: UsageReport; names: string[] }) {
   const { t } = useLingui()
   const f = useFormat()
   return (
     <DataTable
       style={{ margin: '6px -18px -14px' }}
       columns={[
-        { label: t`Day` },
+        { label: report.step === 'month' ? t`Month` : t`Day` },
         { label: t`Requests`, className: 'n' },
         { label: t`Charge`, className: 'n' },
         ...names.map((name) => ({ label: name, className: 'n desktop-only-cell' })),
@@ -36,24 +36,28 @@ function DayTable({ report, names }: { report: UsageReport; names: string[] }) {
       ]}
     >
       <tbody>
-        {report.days.toReversed().map((day) => (
-          <tr key={day.date}>
-            <td>{f.date(`${day.date}T12:00:00`)}</td>
-            <td className="n">{f.number(day.requests)}</td>
-            <td className="n strong">{f.money(day.charge)}</td>
+        {report.steps.toReversed().map((step) => (
+          <tr key={step.date}>
+            <td>{f.step(step.date)}</td>
+            <td className="n">{f.number(step.requests)}</td>
+            <td className="n strong">{f.money(step.charge)}</td>
             {names.map((name, i) => (
               <td key={name} className="n desktop-only-cell">
-                {f.money(day.parts[i]?.charge ?? '0')}
+                {f.money(step.parts[i]?.charge ?? '0')}
               </td>
             ))}
-            <td className="n desktop-only-cell t3">{f.money(day.previous)}</td>
+            <td className="n desktop-only-cell t3">{f.money(step.previous)}</td>
           </tr>
         ))}
       </tbody>
       <tfoot>
         <tr>
           <td>
-            <Plural value={report.days.length} one="# day" other="# days" />
+            {report.step === 'month' ? (
+              <Plural value={report.steps.length} one="# month" other="# months" />
+            ) : (
+              <Plural value={report.steps.length} one="# day" other="# days" />
+            )}
           </td>
           <td className="n">{f.number(report.total.requests)}</td>
           <td className="n">{f.money(report.total.charge)}</td>
@@ -86,8 +90,9 @@ function Compared({ report }: { report: UsageReport }) {
   )
 }
 
-function Days(props: { report: UsageReport; by: UsageBy; shown: Shown; admin: boolean; choose: boolean }) {
+function Steps(props: { report: UsageReport; by: UsageBy; shown: Shown; admin: boolean; choose: boolean }) {
   const { report, by, shown } = props
+  const months = report.step === 'month'
   const { t } = useLingui()
   const words = useDimensions()
   const name = useUsageNames()
@@ -98,13 +103,13 @@ function Days(props: { report: UsageReport; by: UsageBy; shown: Shown; admin: bo
   if (rest > 0) names.push(t`Other, ${rest}`)
   const options: UsageBy[] = props.admin ? ['model', 'user', 'team', 'kind', 'key'] : ['model', 'kind', 'key']
   return (
-    <section className="card block" aria-label={t`Days`}>
+    <section className="card block" aria-label={months ? t`Months` : t`Days`}>
       <div className="block-head">
-        <h2>
-          <Trans>Charge per day</Trans>
-        </h2>
+        <h2>{months ? t`Charge per month` : t`Charge per day`}</h2>
         <span className="xs t3 space zone">
-          {report.period.month && report.period.zone !== 'UTC' ? (
+          {months ? (
+            <Trans>months in UTC, as they are billed</Trans>
+          ) : report.period.month && report.period.zone !== 'UTC' ? (
             <Trans>days in {report.period.zone}, month in UTC</Trans>
           ) : (
             <Trans>days in {report.period.zone}</Trans>
@@ -140,7 +145,7 @@ function Days(props: { report: UsageReport; by: UsageBy; shown: Shown; admin: bo
         <Compared report={report} />
       </p>
       {table ? (
-        <DayTable report={report} names={names} />
+        <StepTable report={report} names={names} />
       ) : (
         <>
           <ul className="legend">
@@ -157,11 +162,13 @@ function Days(props: { report: UsageReport; by: UsageBy; shown: Shown; admin: bo
           <div className="chart-space">
             <Suspense fallback={null}>
               <StackChart
-                days={report.days}
+                steps={report.steps}
                 names={names}
                 metric={metric}
                 series={report.series.length}
-                onDay={(date) => shown.set({ month: '', from: date, to: date })}
+                onStep={(date) =>
+                  shown.set(months ? { month: date, from: '', to: '' } : { month: '', from: date, to: date })
+                }
               />
             </Suspense>
           </div>
@@ -274,7 +281,7 @@ function Rows({ report, by, shown, whole }: { report: UsageReport; by: UsageBy; 
   )
 }
 
-/** A period by one thing: its days as a chart, and the sums. */
+/** A period by one thing: its days or months as a chart, and the sums. */
 export function Report(props: { by: UsageBy; shown: Shown; admin: boolean; whole?: boolean }) {
   const { by, shown, admin } = props
   const report = useQuery(usageReportQuery(query(shown.filters), by))
@@ -288,7 +295,7 @@ export function Report(props: { by: UsageBy; shown: Shown; admin: boolean; whole
   return (
     <div className={report.isPlaceholderData ? 'stale' : undefined}>
       {report.error && <LoadError error={report.error} onRetry={report.refetch} />}
-      <Days report={report.data} by={by} shown={shown} admin={admin} choose={!props.whole} />
+      <Steps report={report.data} by={by} shown={shown} admin={admin} choose={!props.whole} />
       <Rows report={report.data} by={by} shown={shown} whole={props.whole ?? false} />
     </div>
   )

@@ -1,6 +1,6 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { type KeyboardEvent, useState } from 'react'
-import type { UsageDay, UsagePart } from '../api/types'
+import type { UsagePart, UsageStep } from '../api/types'
 import { useFormat } from '../ui/format'
 import { axis, compareMoney, share } from '../ui/money'
 import { usePhone } from '../ui/phone'
@@ -19,27 +19,28 @@ const figure = (part: UsagePart, metric: Metric) => (metric === 'charge' ? part.
 export const colour = (index: number, series: number) => (index < series ? `var(--c${index + 1})` : 'var(--c-other)')
 
 /**
- * Days as stacked bars, with a mark for the period before. Below it stand the figures of one day: of the one under the
+ * Days or months as stacked bars, with a mark for the period before. Below it stand the figures of one: of the one under the
  * pointer, or the one that the arrow keys chose. All of them are in the table, too.
  */
 export default function StackChart(props: {
-  days: UsageDay[]
+  steps: UsageStep[]
   names: string[]
   metric: Metric
   series: number
-  onDay: (date: string) => void
+  onStep: (date: string) => void
 }) {
   const { t } = useLingui()
   const f = useFormat()
   const phone = usePhone()
   const { metric, names } = props
-  const days = phone ? props.days.slice(-14) : props.days
+  const months = props.steps[0]?.date.length === 7
+  const steps = phone && !months ? props.steps.slice(-14) : props.steps
   const [at, setAt] = useState<number | null>(null)
-  const chosen = at !== null && at < days.length ? at : null
+  const chosen = at !== null && at < steps.length ? at : null
 
-  const previous = (day: UsageDay) => (metric === 'charge' ? (day.previous ?? '0') : '0')
-  const largest = days
-    .flatMap((day) => [figure(day, metric), previous(day)])
+  const previous = (step: UsageStep) => (metric === 'charge' ? (step.previous ?? '0') : '0')
+  const largest = steps
+    .flatMap((step) => [figure(step, metric), previous(step)])
     .reduce((most, value) => (compareMoney(value, most) > 0 ? value : most), '0')
   const ticks = axis(largest).filter((tick) => metric === 'charge' || !tick.includes('.'))
   const most = ticks.at(-1) ?? '1'
@@ -51,35 +52,38 @@ export default function StackChart(props: {
   const span = phone ? 340 : width
   const plot = height - bottom - top
   const y = (value: string) => top + plot * (1 - share(value, most))
-  const step = (span - left) / Math.max(days.length, phone ? 10 : 16)
-  const bar = Math.min(step * 0.72, 34)
-  const every = Math.ceil(days.length / (phone ? 7 : 16))
+  const each = (span - left) / Math.max(steps.length, phone ? 10 : 16)
+  const bar = Math.min(each * 0.72, 34)
+  const every = Math.ceil(steps.length / (months ? (phone ? 3 : 10) : phone ? 7 : 16))
+
+  // The name of a month is wider than the room that its bar leaves beside it.
+  const atEnd = (i: number) => months && i === steps.length - 1
 
   const onKey = (e: KeyboardEvent) => {
-    const last = days.length - 1
+    const last = steps.length - 1
     const next = {
       ArrowRight: Math.min((chosen ?? -1) + 1, last),
       ArrowLeft: Math.max((chosen ?? last + 1) - 1, 0),
       Home: 0,
       End: last,
     }[e.key]
-    const day = days[chosen ?? -1]
+    const step = steps[chosen ?? -1]
     if (next !== undefined) {
       e.preventDefault()
       setAt(next)
-    } else if (e.key === 'Enter' && day) props.onDay(day.date)
+    } else if (e.key === 'Enter' && step) props.onStep(step.date)
     else if (e.key === 'Escape') setAt(null)
   }
-  const day = chosen === null ? undefined : days[chosen]
+  const step = chosen === null ? undefined : steps[chosen]
   return (
     <>
       {/* biome-ignore lint/a11y/useSemanticElements: a fieldset is for forms */}
       <div
         role="group"
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: its days are chosen with the arrow keys
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: its bars are chosen with the arrow keys
         tabIndex={0}
         className="chart-box"
-        aria-label={t`Days as bars. Arrow keys choose a day, Enter filters by it.`}
+        aria-label={t`Bars. Arrow keys choose one, Enter filters by it.`}
         onKeyDown={onKey}
         onPointerLeave={() => setAt(null)}
       >
@@ -92,19 +96,19 @@ export default function StackChart(props: {
               </text>
             </g>
           ))}
-          {days.map((day, i) => {
-            const x = left + step * i + (step - bar) / 2
+          {steps.map((step, i) => {
+            const x = left + each * i + (each - bar) / 2
             let from = height - bottom
             return (
               // biome-ignore lint/a11y/noStaticElementInteractions: the keys are those of the chart
               <g
-                key={day.date}
+                key={step.date}
                 className={i === chosen ? 'day on' : 'day'}
                 onPointerEnter={() => setAt(i)}
-                onClick={() => props.onDay(day.date)}
+                onClick={() => props.onStep(step.date)}
               >
-                <rect x={left + step * i} y={top} width={step} height={plot} className="hit" />
-                {day.parts.map((part, index) => {
+                <rect x={left + each * i} y={top} width={each} height={plot} className="hit" />
+                {step.parts.map((part, index) => {
                   const size = plot * share(figure(part, metric), most)
                   from -= size
                   // Parts are told apart by a gap, as long as there is room for one.
@@ -121,12 +125,12 @@ export default function StackChart(props: {
                     />
                   ) : null
                 })}
-                {metric === 'charge' && day.previous !== null && (
-                  <rect className="before" x={x - 2} width={bar + 4} height={2} y={y(day.previous) - 1} />
+                {metric === 'charge' && step.previous !== null && (
+                  <rect className="before" x={x - 2} width={bar + 4} height={2} y={y(step.previous) - 1} />
                 )}
-                {(days.length - 1 - i) % every === 0 && (
-                  <text x={x + bar / 2} y={height - 4} textAnchor="middle">
-                    {days.length > 40 ? f.date(`${day.date}T12:00:00`) : Number(day.date.slice(-2))}
+                {(steps.length - 1 - i) % every === 0 && (
+                  <text x={x + (atEnd(i) ? bar : bar / 2)} y={height - 4} textAnchor={atEnd(i) ? 'end' : 'middle'}>
+                    {months || steps.length > 40 ? f.step(step.date) : Number(step.date.slice(-2))}
                   </text>
                 )}
               </g>
@@ -135,10 +139,10 @@ export default function StackChart(props: {
         </svg>
       </div>
       <p className="readout xs tn" aria-live="polite">
-        {day ? (
+        {step ? (
           <>
-            <b>{f.date(`${day.date}T12:00:00`)}</b> {exact(figure(day, metric))}
-            {day.parts.map((part, i) =>
+            <b>{f.step(step.date)}</b> {exact(figure(step, metric))}
+            {step.parts.map((part, i) =>
               figure(part, metric) === '0' ? null : (
                 <span key={names[i]}>
                   <i style={{ background: colour(i, props.series) }} />
@@ -146,15 +150,15 @@ export default function StackChart(props: {
                 </span>
               ),
             )}
-            {metric === 'charge' && day.previous !== null && (
+            {metric === 'charge' && step.previous !== null && (
               <span>
                 <i className="before" />
-                <Trans>before: {f.money(day.previous)}</Trans>
+                <Trans>before: {f.money(step.previous)}</Trans>
               </span>
             )}
           </>
         ) : (
-          <Trans>Point at a day, or use the arrow keys, for its figures. The line is the period before.</Trans>
+          <Trans>Point at a bar, or use the arrow keys, for its figures. The line is the period before.</Trans>
         )}
       </p>
     </>
