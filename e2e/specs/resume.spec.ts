@@ -176,3 +176,55 @@ test('a chat that begins while another tab is opening is in its list, too', asyn
   await begun
   await expect(second.row('Offer for winter hiking boots')).toBeVisible()
 })
+
+test('what is sent while the workspace is being updated goes out on its own, once, also after a reload', async ({
+  chat,
+  context,
+  mai,
+}) => {
+  const notice = chat.page.getByText('The workspace is being updated.')
+  await test.step('the update begins', async () => {
+    await chat.send(ask('Before', { answer: 'Earlier.' }))
+    await chat.answer.finishedAs('Earlier.')
+    mai.drain('0s')
+    await expect(notice).toBeVisible()
+  })
+  await test.step('a message waits, and survives a reload', async () => {
+    await chat.message.fill(ask('During', { answer: 'Later.' }))
+    await chat.message.press('Enter')
+    await expect(chat.page.getByText('Sent after the update.')).toBeVisible()
+    await chat.page.reload()
+    await expect(notice).toBeVisible()
+    await expect(chat.page.getByText('Sent after the update.')).toBeVisible()
+    await expect(chat.answers).toHaveCount(1)
+  })
+  const second = new ChatPage(await context.newPage())
+  await test.step('another tab does not send it, too', async () => {
+    await second.page.goto(chat.page.url())
+    await expect(second.message).toHaveValue(/^During/)
+    await second.message.fill('')
+  })
+  await test.step('the new release takes over', async () => {
+    await mai.kill()
+    await mai.restart()
+    await expect(chat.answers).toHaveCount(2)
+    await chat.answer.finishedAs('Later.')
+    await expect(notice).toBeHidden()
+    await expect(chat.message).toHaveValue('')
+    await expect(second.answers).toHaveCount(2)
+  })
+})
+
+test('another version of an answer is made after the workspace was being updated', async ({ chat, mai }) => {
+  const waits = chat.page.getByText('The answer begins after the update.')
+  await chat.send(ask('Before', { answer: 'Earlier.' }))
+  await chat.answer.finishedAs('Earlier.')
+  mai.drain('0s')
+  await expect(chat.page.getByText('The workspace is being updated.')).toBeVisible()
+  await chat.answer.button('Regenerate').click()
+  await expect(waits).toBeVisible()
+  mai.drain('off')
+  await expect(chat.answer.root.getByText('2/2')).toBeVisible()
+  await expect(waits).toBeHidden()
+  await chat.answer.finishedAs('Earlier.')
+})

@@ -43,6 +43,12 @@ export class Workspace {
     this.program = await serve(this.folder, this.env, this.port)
   }
 
+  /** What whoever replaces the server asks of it first: to take no new paid calls. With `off` it takes them again. */
+  drain(wait: string): void {
+    const args = ['drain', '--data', this.folder, ...(wait === 'off' ? ['--off'] : ['--wait', wait])]
+    execFileSync(process.env.MAI_BIN as string, args, { env: { PATH: process.env.PATH } })
+  }
+
   /** Writes a chat of so many messages while the server is down, and returns its id. */
   async addLongChat(userId: string, messages: number): Promise<string> {
     await this.kill()

@@ -1,6 +1,6 @@
 // The per-person event feed: keeps the chat list of every tab in step, and tells whether the server can be reached.
 import type { InfiniteData } from '@tanstack/react-query'
-import { chatsQuery, queryClient } from './queries'
+import { chatsQuery, instanceQuery, queryClient } from './queries'
 import { followStream } from './stream'
 import type { ChatEvent, ChatRow, Page } from './types'
 
@@ -36,6 +36,28 @@ export function updateChatRow(event: ChatEvent): void {
   queryClient.setQueryData(chatsQuery.queryKey, (data: Chats | undefined) => mergeChat(data, event))
 }
 
+/** Notes whether the workspace is being updated: what is sent meanwhile waits. */
+function noteUpdating(updating: boolean): void {
+  // A reading that is still on its way is older than this.
+  void queryClient.cancelQueries({ queryKey: instanceQuery.queryKey })
+  queryClient.setQueryData(instanceQuery.queryKey, (instance) => instance && { ...instance, updating })
+}
+
+const isUpdating = () => queryClient.getQueryData(instanceQuery.queryKey)?.updating ?? false
+
+/** Waits until the workspace is not being updated. */
+export function updateEnded(): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = queryClient.getQueryCache().subscribe(() => look())
+    const look = () => {
+      if (isUpdating()) return
+      stop()
+      resolve()
+    }
+    look()
+  })
+}
+
 /** Follows the feed. */
 export function openFeed(onChat: (event: ChatEvent) => void, onLine: (up: boolean) => void): () => void {
   const catchUp = async () => {
@@ -44,16 +66,19 @@ export function openFeed(onChat: (event: ChatEvent) => void, onLine: (up: boolea
     void queryClient.invalidateQueries({ queryKey: chatsQuery.queryKey })
     void queryClient.invalidateQueries({ queryKey: ['chat'] })
   }
-  const onEvent = (data: string) => {
+  const chat = (data: string) => {
     const event: ChatEvent = JSON.parse(data)
     const reading = queryClient.isFetching({ queryKey: chatsQuery.queryKey }) > 0
     updateChatRow(event)
     onChat(event)
     if (reading) void catchUp()
   }
-  return followStream('/api/v1/events', 'chat', onEvent, (up) => {
+  const updating = (data: string) => noteUpdating(JSON.parse(data))
+  return followStream('/api/v1/events', { chat, updating }, (up) => {
     // Also at the first time: what changed after the list was read and before this stream began was told to nobody.
     if (up) void catchUp()
+    // A stream begins with an update only if there is one.
+    if (up && isUpdating()) void queryClient.invalidateQueries({ queryKey: instanceQuery.queryKey })
     onLine(up)
   })
 }

@@ -7,11 +7,10 @@ const hiddenFor = 20_000
 /** How long until a stream that was refused is asked for again, in ms. A lost one the browser opens again by itself. */
 const refusedFor = 3_000
 
-/** Follows a stream: `onEvent` is called with the data of each event called `name`, `onLine` when the stream begins and when it is lost. Returns how to stop. */
+/** Follows a stream: `on` has what is called with the data of each event of that name, `onLine` is called when the stream begins and when it is lost. Returns how to stop. */
 export function followStream(
   path: string,
-  name: string,
-  onEvent: (data: string) => void,
+  on: Record<string, (data: string) => void>,
   onLine: (up: boolean) => void,
 ): () => void {
   let source: EventSource | undefined
@@ -19,7 +18,7 @@ export function followStream(
   const open = () => {
     source = new EventSource(path)
     source.onopen = () => onLine(true)
-    source.addEventListener(name, (e) => onEvent(e.data))
+    for (const [name, tell] of Object.entries(on)) source.addEventListener(name, (e) => tell(e.data))
     source.onerror = () => {
       onLine(false)
       if (source?.readyState !== EventSource.CLOSED) return

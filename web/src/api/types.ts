@@ -15,6 +15,8 @@ export interface Instance {
   setup_token_required: boolean
   signup_open: boolean
   encrypted: boolean
+  /** New answers begin when the update that is under way has ended. */
+  updating: boolean
   locale: Locale
   demo: boolean
   demo_logins?: { name: string; role: Role; email: string; password: string }[]

@@ -25,7 +25,7 @@ export function followUsage(onLine: (line: UsageLine) => void): () => void {
       if (due) read()
     }, restTime)
   }
-  const stop = followStream('/api/v1/usage/stream', 'usage', read, (up) => {
+  const stop = followStream('/api/v1/usage/stream', { usage: read }, (up) => {
     live = up
     onLine(up ? 'live' : 'polling')
     if (up) read() // what changed before the stream began was told to nobody

@@ -1,5 +1,5 @@
 import { Plural, Trans, useLingui } from '@lingui/react/macro'
-import { IconBell, IconLockOpen, IconWifiOff, IconX } from '@tabler/icons-react'
+import { IconBell, IconLockOpen, IconRefresh, IconWifiOff, IconX } from '@tabler/icons-react'
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Link } from 'wouter'
@@ -9,17 +9,10 @@ import { chatsQuery, instanceQuery, meQuery, queryClient, unseenAlertsQuery } fr
 import { useAlertWords } from '../ui/alerts'
 import { Glyph, IconButton } from '../ui/Button'
 import { useErrorText } from '../ui/errors'
+import { readStored, writeStored } from '../ui/storage'
 import { toast } from '../ui/toasts'
 
 const key = 'mai.plain-http-seen'
-
-function wasDismissed(): boolean {
-  try {
-    return sessionStorage.getItem(key) !== null
-  } catch {
-    return false
-  }
-}
 
 /** Alerts of budgets that no admin took note of: the newest, and how many more. */
 function Alerts() {
@@ -59,21 +52,17 @@ function Alerts() {
   )
 }
 
-/** Standing notices above a page: alerts for an admin, that the address is not encrypted, and that the line is lost. */
+/** Standing notices above a page: alerts for an admin, that the address is not encrypted, that the workspace is being updated or the line lost. */
 export function Strips() {
   const { t } = useLingui()
   const { data: instance } = useQuery(instanceQuery)
   const lost = useLineLost()
   const { data: chats } = useInfiniteQuery(chatsQuery)
   const answering = chats?.pages.some((page) => page.items.some((row) => row.running))
-  const [dismissed, setDismissed] = useState(wasDismissed)
+  const [dismissed, setDismissed] = useState(() => readStored(key, true) !== undefined)
   const dismiss = () => {
     setDismissed(true)
-    try {
-      sessionStorage.setItem(key, '1')
-    } catch {
-      // Then it comes back with the next page.
-    }
+    writeStored(key, true, true)
   }
   const { data: me } = useQuery(meQuery)
   return (
@@ -92,7 +81,15 @@ export function Strips() {
       )}
       <div role="status">
         {me?.role === 'admin' && <Alerts />}
-        {lost && (
+        {instance?.updating && (
+          <div className="strip">
+            <Glyph icon={IconRefresh} small />
+            <span>
+              <Trans>The workspace is being updated. What you send now goes out on its own in a moment.</Trans>
+            </span>
+          </div>
+        )}
+        {lost && !instance?.updating && (
           <div className="strip warn">
             <Glyph icon={IconWifiOff} small />
             <span>

@@ -7,6 +7,7 @@ import './chat.css'
 import './lists.css'
 import './markdown/markdown.css'
 import { ApiError } from '../api/client'
+import { updateEnded } from '../api/feed'
 import { chatQuery, chatsQuery, instanceQuery, meQuery, modelsQuery, ownBudgetsQuery } from '../api/queries'
 import type { Chat, Message } from '../api/types'
 import { uuid } from '../api/uuid'
@@ -79,6 +80,11 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
   }, [title, instance])
 
   const send = async (content: string) => {
+    const before = readDraft(chatId).attempt
+    if (before?.content === content && chat?.messages.some((m) => m.id === before.message_id)) {
+      clearDraft(chatId) // the attempt whose outcome was unknown had come in
+      return
+    }
     const parent = path.at(-1)?.id ?? null
     const attempt = attemptFor(chatId, chatId, content, model, parent)
     writeDraft(chatId, { text: content, attempt })
@@ -97,11 +103,15 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
     else requestAnimationFrame(() => thread.current?.toEnd())
   }
 
+  const [waiting, setWaiting] = useState(false)
   const attempt = useCallback(
-    (work: Promise<void>) => {
+    async (work: () => Promise<void>) => {
       setProblem(null)
       const button = document.activeElement
-      work.then(
+      setWaiting(true)
+      await updateEnded()
+      setWaiting(false)
+      await work().then(
         () =>
           requestAnimationFrame(() => {
             thread.current?.toEnd()
@@ -115,12 +125,13 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
     },
     [errorText],
   )
+  const held = waiting && !!instance?.updating
   const id = chat?.id ?? ''
   const onRegenerate = useCallback(
-    (m: Message) => attempt(regenerate(id, m.id, uuid(), chosen ?? m.model)),
+    (m: Message) => void attempt(() => regenerate(id, m.id, uuid(), chosen ?? m.model)),
     [attempt, id, chosen],
   )
-  const onContinue = useCallback((m: Message) => attempt(continueAnswer(id, m.id)), [attempt, id])
+  const onContinue = useCallback((m: Message) => void attempt(() => continueAnswer(id, m.id)), [attempt, id])
   const onEdit = useCallback(
     async (m: Message, content: string) => {
       await sendMessage(id, { message_id: uuid(), reply_id: uuid(), parent_id: m.parent_id, content, model })
@@ -143,6 +154,7 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
       chatId={chatId}
       placeholder={path.length > 0 ? t`Write the next message` : t`Ask anything`}
       running={running}
+      updating={instance?.updating}
       loading={connected && (!models || (!!chatId && !chat))}
       refused={
         connected
@@ -195,7 +207,7 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
               key={chat.id}
               chat={chat}
               path={path}
-              busy={!!running}
+              busy={!!running || held}
               onVersion={onVersion}
               onRegenerate={onRegenerate}
               onContinue={onContinue}
@@ -209,6 +221,13 @@ export function ChatPage({ chatId }: { chatId: string | undefined }) {
                   <LoadError error={chatResult.error} onRetry={() => chatResult.refetch()} />
                 </div>
               )}
+            </div>
+          )}
+          {held && (
+            <div className="col" role="status" style={{ paddingBottom: 8 }}>
+              <Note>
+                <Trans>The answer begins after the update.</Trans>
+              </Note>
             </div>
           )}
           {problem && (

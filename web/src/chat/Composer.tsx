@@ -1,6 +1,7 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { IconArrowUp } from '@tabler/icons-react'
 import { type KeyboardEvent, type ReactNode, useEffect, useRef, useState } from 'react'
+import { ApiError } from '../api/client'
 import type { Message } from '../api/types'
 import { Glyph } from '../ui/Button'
 import { useErrorText } from '../ui/errors'
@@ -9,7 +10,7 @@ import { Note } from '../ui/Note'
 import { isTouch } from '../ui/phone'
 import { stopRun } from './actions'
 import { BudgetLine } from './BudgetLine'
-import { readDraft, writeDraft } from './drafts'
+import { readDraft, readWaiting, writeDraft, writeWaiting } from './drafts'
 import { PolicyLine } from './PolicyLine'
 
 interface Props {
@@ -21,6 +22,8 @@ interface Props {
   refused?: string
   /** The models, or the chat, are not known yet: what is sent now waits for them. */
   loading?: boolean
+  /** The workspace is being updated: what is sent now waits for the end of that. */
+  updating?: boolean
   /** On the left of the foot. */
   foot?: ReactNode
   /** Sends; rejects when the message was not accepted. The text stays until it resolves. */
@@ -28,13 +31,13 @@ interface Props {
 }
 
 /** Where a person writes. What they typed is kept until the server has confirmed it. */
-export function Composer({ chatId, placeholder, running, refused, loading, foot, onSend }: Props) {
+export function Composer({ chatId, placeholder, running, refused, loading, updating, foot, onSend }: Props) {
   const { t } = useLingui()
   const f = useFormat()
   const errorText = useErrorText()
-  const [text, setText] = useState(() => readDraft(chatId).text)
+  const [text, setText] = useState(() => readWaiting(chatId) ?? readDraft(chatId).text)
   const [sending, setSending] = useState(false)
-  const [waiting, setWaiting] = useState(false)
+  const [waiting, setWaiting] = useState(() => readWaiting(chatId) !== undefined)
   const [stopping, setStopping] = useState<string | null>(null)
   const [error, setError] = useState<string | null>(null)
   const area = useRef<HTMLTextAreaElement>(null)
@@ -54,18 +57,24 @@ export function Composer({ chatId, placeholder, running, refused, loading, foot,
   const change = (next: string) => {
     setText(next)
     setWaiting(false)
+    writeWaiting(chatId, undefined)
     writeDraft(chatId, { ...readDraft(chatId), text: next })
   }
+  const interrupted = useRef(updating) // as it is when an attempt to send has failed
+  interrupted.current = updating
   const empty = text.trim() === ''
-  const early = loading || !!running
-  const blocked = empty || sending || early || !!refused
+  const early = loading || !!running || !!updating
+  const blocked = empty || sending || loading || !!running || waiting || !!refused
   const send = async () => {
     if (empty || sending) return
     if (refused) {
+      setWaiting(false)
+      writeWaiting(chatId, undefined)
       setError(refused)
       return
     }
     setWaiting(early)
+    if (updating) writeWaiting(chatId, text)
     if (early) return
     setSending(true)
     setError(null)
@@ -73,7 +82,13 @@ export function Composer({ chatId, placeholder, running, refused, loading, foot,
       await onSend(text.trim())
       setText('')
     } catch (cause) {
-      setError(errorText(cause))
+      if (interrupted.current && cause instanceof ApiError && (cause.unreachable || cause.status === 503)) {
+        setWaiting(true)
+        writeWaiting(chatId, text)
+      } else {
+        writeWaiting(chatId, undefined)
+        setError(errorText(cause))
+      }
     } finally {
       setSending(false)
       area.current?.focus({ preventScroll: true })
@@ -83,6 +98,11 @@ export function Composer({ chatId, placeholder, running, refused, loading, foot,
   useEffect(() => {
     if (waiting && !early) void send()
   }, [waiting, early])
+  // What was on its way when an update began waits at the edge of the server: a reload must not forget it.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when both are true
+  useEffect(() => {
+    if (sending && updating) writeWaiting(chatId, text)
+  }, [sending, updating])
   const stop = async () => {
     const run = running?.run
     if (!run || stopping === run.id) return
@@ -146,9 +166,15 @@ export function Composer({ chatId, placeholder, running, refused, loading, foot,
           <div className="composer-foot">
             {!running && foot}
             <span className="space" />
-            {waiting && (
+            {(waiting || (sending && updating)) && (
               <span className="xs t3 ellipsis" role="status">
-                {loading ? <Trans>Sent as soon as the page has loaded.</Trans> : <Trans>Sent after this answer.</Trans>}
+                {updating ? (
+                  <Trans>Sent after the update.</Trans>
+                ) : loading ? (
+                  <Trans>Sent as soon as the page has loaded.</Trans>
+                ) : (
+                  <Trans>Sent after this answer.</Trans>
+                )}
               </span>
             )}
             {running ? (

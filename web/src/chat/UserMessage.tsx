@@ -1,6 +1,9 @@
 import { Trans, useLingui } from '@lingui/react/macro'
 import { IconPencil } from '@tabler/icons-react'
+import { useQuery } from '@tanstack/react-query'
 import { memo, useEffect, useRef, useState } from 'react'
+import { updateEnded } from '../api/feed'
+import { instanceQuery } from '../api/queries'
 import type { Message } from '../api/types'
 import { Button, IconButton } from '../ui/Button'
 import { CopyButton } from '../ui/CopyButton'
@@ -22,6 +25,7 @@ function Editor({ message, onEdit, onClose }: { message: Message; onEdit: Props[
   const errorText = useErrorText()
   const [text, setText] = useState(message.content)
   const [busy, setBusy] = useState(false)
+  const { data: instance } = useQuery(instanceQuery)
   const [error, setError] = useState<string | null>(null)
   const area = useRef<HTMLTextAreaElement>(null)
   useEffect(() => {
@@ -32,6 +36,8 @@ function Editor({ message, onEdit, onClose }: { message: Message; onEdit: Props[
     if (busy || text.trim() === '') return
     setBusy(true)
     try {
+      await updateEnded()
+      if (!area.current) return // closed meanwhile
       await onEdit(message, text.trim())
       onClose()
     } catch (cause) {
@@ -45,6 +51,7 @@ function Editor({ message, onEdit, onClose }: { message: Message; onEdit: Props[
         ref={area}
         aria-label={t`Edit message`}
         value={text}
+        readOnly={busy}
         onChange={(e) => setText(e.target.value)}
         onKeyDown={(e) => {
           if (e.nativeEvent.isComposing || e.keyCode === 229) return
@@ -63,6 +70,11 @@ function Editor({ message, onEdit, onClose }: { message: Message; onEdit: Props[
         </div>
       )}
       <div className="row" style={{ justifyContent: 'flex-end' }}>
+        {busy && instance?.updating && (
+          <span className="xs t3 space" role="status">
+            <Trans>Sent after the update.</Trans>
+          </span>
+        )}
         <Button look="quiet" size="small" onClick={onClose}>
           <Trans>Cancel</Trans>
         </Button>

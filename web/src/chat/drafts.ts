@@ -22,4 +22,15 @@ export function writeDraft(chatId: string | undefined, draft: Draft): void {
   writeStored(key(chatId), draft.text || draft.attempt ? draft : undefined)
 }
 
-export const clearDraft = (chatId: string | undefined) => writeStored(key(chatId), undefined)
+export function clearDraft(chatId: string | undefined): void {
+  writeStored(key(chatId), undefined)
+  writeWaiting(chatId, undefined)
+}
+
+const waitingKey = (chatId: string | undefined) => `mai.waiting.${chatId ?? 'new'}`
+
+/** What was sent while the workspace was being updated, and goes out when that is over: from this tab only, thus once. */
+export const readWaiting = (chatId: string | undefined) => readStored<string>(waitingKey(chatId), true)
+
+export const writeWaiting = (chatId: string | undefined, text: string | undefined) =>
+  writeStored(waitingKey(chatId), text, true)

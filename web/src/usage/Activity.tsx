@@ -66,8 +66,8 @@ function Row({ call, admin }: { call: UsageCall; admin: boolean }) {
       </td>
       {admin && (
         <td>
-          <div className="ellipsis model-name">{call.user_name || t`Deleted user`}</div>
-          <div className="xs t3 ellipsis model-name mobile-only">{shortModel(call.model)}</div>
+          <div className="ellipsis model-name">{name('user', { key: call.user_id, name: call.user_name })}</div>
+          <div className="xs t3 ellipsis model-name mobile-only">{call.user_id ? shortModel(call.model) : source}</div>
         </td>
       )}
       <td className={admin ? 'desktop-only-cell' : undefined}>

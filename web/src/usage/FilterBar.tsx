@@ -3,7 +3,7 @@ import { IconDownload, IconX } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { type ReactNode, useId } from 'react'
 import { usageChoicesQuery } from '../api/queries'
-import type { UsageChoices } from '../api/types'
+import type { UsageBy, UsageChoices } from '../api/types'
 import { Glyph } from '../ui/Button'
 import { useFormat } from '../ui/format'
 import { dimensions, type Filters, query, type Shown, shiftMonth, thisMonth } from './filters'
@@ -145,13 +145,17 @@ export function FilterBar({ shown, admin }: { shown: Shown; admin: boolean }) {
   const name = useUsageNames()
   const { data } = useQuery(usageChoicesQuery)
   const { filters, set } = shown
+  /** What is called a value of the address that no call has. */
+  const unlisted = (by: UsageBy, value: string) =>
+    by === 'user' ? data && t`Unknown user` : name(by, { key: value, name: '' })
   return (
     <section className="filters" aria-label={t`Filters`}>
       <Period shown={shown} />
       {dimensions.map((by) => {
         if (shown.tab === 'accuracy') return null // the books are of everybody
         const value = filters[by] ?? ''
-        const choices = data?.[lists[by]] ?? []
+        // What nobody's is, is found by its source.
+        const choices = data?.[lists[by]].filter((choice) => choice.key !== '') ?? []
         const several = value.includes(',')
         if (by === 'user' && !admin) return null
         if (choices.length < 2 && !value) return null
@@ -159,7 +163,7 @@ export function FilterBar({ shown, admin }: { shown: Shown; admin: boolean }) {
           <Chip key={by} label={words[by]} value={value} active={value !== ''} onChange={(next) => set({ [by]: next })}>
             <option value="">{t`All`}</option>
             {(several || !choices.some((choice) => choice.key === value)) && value && (
-              <option value={value}>{several ? t`Several` : name(by, { key: value, name: '' })}</option>
+              <option value={value}>{several ? t`Several` : unlisted(by, value)}</option>
             )}
             {choices.map((choice) => (
               <option key={choice.key} value={choice.key}>

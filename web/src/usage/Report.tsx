@@ -12,7 +12,7 @@ import { Segmented } from '../ui/Field'
 import { useFormat } from '../ui/format'
 import { CardSkeleton, LoadError } from '../ui/Load'
 import { compareMoney, share } from '../ui/money'
-import { query, type Shown } from './filters'
+import { only, query, type Shown } from './filters'
 import { useDimensions, useUsageNames } from './names'
 import { useRate } from './Rate'
 import type { Metric } from './StackChart'
@@ -154,7 +154,7 @@ function Steps(props: { report: UsageReport; by: UsageBy; shown: Shown; admin: b
               return (
                 <li key={text}>
                   <i style={{ background: i < report.series.length ? `var(--c${i + 1})` : 'var(--c-other)' }} />
-                  {key === undefined ? text : <Link href={shown.to({}, { [by]: key })}>{text}</Link>}
+                  {key === undefined ? text : <Link href={shown.to({}, only(by, key))}>{text}</Link>}
                 </li>
               )
             })}
@@ -196,7 +196,7 @@ function Rows({ report, by, shown, whole }: { report: UsageReport; by: UsageBy; 
   }
   const ms = (value: number | null) => (value === null ? '—' : f.duration(value))
   const percent = (row: UsageRow) => f.percent(share(row.charge, total.charge))
-  const counted = rows.length
+  const counted = rows.filter((row) => row.key !== '').length
   return (
     <section className="card block tables">
       <div className="block-head">
@@ -220,7 +220,7 @@ function Rows({ report, by, shown, whole }: { report: UsageReport; by: UsageBy; 
           {rows.map((row) => (
             <tr key={row.key}>
               <td className="ellipsis model-name" title={row.detail || row.key}>
-                <Link href={shown.to({}, { [by]: row.key })} className="plain">
+                <Link href={shown.to({}, only(by, row.key))} className="plain">
                   {name(by, row)}
                 </Link>
               </td>

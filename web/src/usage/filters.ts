@@ -34,6 +34,9 @@ export function query(filters: Filters, period = true): string {
   return params.toString()
 }
 
+/** The filter that leaves one row of a report. What belongs to nobody of the company are its provider's tests. */
+export const only = (by: UsageBy, key: string): Filters => (key === '' ? { kind: 'acceptance' } : { [by]: key })
+
 export interface Shown {
   tab: Tab
   /** What the chart of the overview is parted by. */

@@ -12,13 +12,18 @@ export function useUsageNames(): (by: UsageBy, item: { key: string; name: string
   const { t } = useLingui()
   const { data: me } = useQuery(meQuery)
   const teamName = useTeamName()
-  const kinds: Record<string, string> = { chat: t`Chat`, title: t`Chat title`, api: t`API` }
+  const kinds: Record<string, string> = {
+    chat: t`Chat`,
+    title: t`Chat title`,
+    api: t`API`,
+    acceptance: t`Test by your provider`,
+  }
   return (by, { key, name, detail }) => {
     switch (by) {
       case 'model':
         return shortModel(key)
       case 'team':
-        return teamName({ id: key, name }) || t`Unknown team`
+        return teamName({ id: key, name }) || (key === '' ? t`Your provider` : t`Unknown team`)
       case 'kind':
         return kinds[key] ?? key
       case 'key':
@@ -27,7 +32,7 @@ export function useUsageNames(): (by: UsageBy, item: { key: string; name: string
         if (name && detail && me?.role === 'admin') return `${name}, ${detail}`
         return name || t`Key …${key.slice(-4)}`
       default:
-        return name || t`Deleted user`
+        return name || (key === '' ? t`Your provider` : t`Deleted user`)
     }
   }
 }
