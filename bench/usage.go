@@ -258,7 +258,8 @@ func measurePage(ctx context.Context, t *growth, base string) error {
 	return nil
 }
 
-// settle asks for answers at a steady rate.
+// settle asks for answers at a steady rate, whether or not those before have come. A ticker of a busy machine leaves ticks out, so
+// each tick asks for all that are due.
 func settle(ctx context.Context, t target, rate int, settled *atomic.Int64) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	defer client.CloseIdleConnections()
@@ -267,11 +268,14 @@ func settle(ctx context.Context, t target, rate int, settled *atomic.Int64) {
 	body := request(false, 5)
 	var calls sync.WaitGroup
 	defer calls.Wait()
-	for {
+	began := time.Now()
+	for asked := 0.0; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		for ; asked < time.Since(began).Seconds()*float64(rate); asked++ {
 			calls.Go(func() {
 				if err := t.ask(context.WithoutCancel(ctx), client, body); err != nil {
 					fmt.Fprintln(os.Stderr, "bench: a call beside the page:", err)
