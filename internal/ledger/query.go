@@ -76,7 +76,9 @@ func (l *Ledger) Intents(ctx context.Context, after string, limit int) ([]Intent
 
 // Due returns pending intents whose time to ask again has come.
 func (l *Ledger) Due(ctx context.Context, now time.Time, limit int) ([]Intent, error) {
-	return l.list(ctx, `WHERE i.state = 'pending' AND i.next_look_at <= $1 GROUP BY i.id ORDER BY i.next_look_at LIMIT $2`, now.UnixMicro(), limit)
+	// The inner query finds them by the index of pending ones; the outer one, that groups by id, would go through all intents.
+	return l.list(ctx, `WHERE i.id IN (SELECT id FROM intents WHERE state = 'pending' AND next_look_at <= $1 ORDER BY next_look_at LIMIT $2)
+		GROUP BY i.id ORDER BY i.next_look_at`, now.UnixMicro(), limit)
 }
 
 // LookNow makes every pending or unverified intent due that would be asked for after now.

@@ -352,10 +352,13 @@ type seriesList struct {
 func (l *seriesList) all(tx *sqldb.Tx) (map[int64]series, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	byID, last := maps.Clone(l.byID), l.last
+	byID, last := l.byID, l.last
 	added := 0
 	err := tx.Each(`SELECT id, user_id, team_id, api_key_id, model, kind FROM rollup_series WHERE id > $1 ORDER BY id`, []any{last},
 		func(scan func(...any) error) error {
+			if added == 0 {
+				byID = maps.Clone(byID)
+			}
 			var s series
 			err := scan(&last, &s.userID, &s.teamID, &s.apiKeyID, &s.model, &s.kind)
 			byID[last] = s
