@@ -215,7 +215,7 @@ test('what is sent while the workspace is being updated goes out on its own, onc
   })
 })
 
-test('another version of an answer is made after the workspace was being updated', async ({ chat, mai }) => {
+test('another version of an answer, and of a question, is made after the workspace was being updated', async ({ chat, mai }) => {
   const waits = chat.page.getByText('The answer begins after the update.')
   await chat.send(ask('Before', { answer: 'Earlier.' }))
   await chat.answer.finishedAs('Earlier.')
@@ -227,4 +227,15 @@ test('another version of an answer is made after the workspace was being updated
   await expect(chat.answer.root.getByText('2/2')).toBeVisible()
   await expect(waits).toBeHidden()
   await chat.answer.finishedAs('Earlier.')
+
+  await test.step('so is one of a question', async () => {
+    mai.drain('0s')
+    await expect(chat.page.getByText('The workspace is being updated.')).toBeVisible()
+    await chat.page.getByRole('button', { name: 'Edit message' }).click()
+    await chat.page.getByRole('textbox', { name: 'Edit message' }).fill(ask('Changed', { answer: 'Another.' }))
+    await chat.page.keyboard.press('Enter')
+    await expect(chat.page.getByText('Sent after the update.')).toBeVisible()
+    mai.drain('off')
+    await expect(chat.answer.text).toHaveText('Another.')
+  })
 })

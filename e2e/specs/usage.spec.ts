@@ -83,3 +83,17 @@ test('a filter is in the address and the same on every tab; a row and a day filt
   await page.getByRole('link', { name: 'Open the chat' }).click()
   await expect(page).toHaveURL(/\/c\//)
 })
+
+test("the provider's test is called one, is charged to nobody, and is found by its source", async ({ chat, mai }) => {
+  const { page } = chat
+  mai.accept()
+  await page.goto('/settings/usage?tab=users')
+  await expect(page.getByRole('row', { name: 'Your provider' })).toContainText('$0.00')
+  await expect(page.getByRole('row', { name: '0 users' })).toBeVisible()
+  await page.getByRole('table').getByRole('link', { name: 'Your provider' }).click()
+  await expect(page).toHaveURL(/kind=acceptance/)
+  await page.getByRole('link', { name: 'Activity' }).click()
+  await expect(page.getByRole('row', { name: 'Test by your provider' })).toContainText('$0.00')
+  await page.goto('/settings/usage?tab=users&user=11111111-1111-4111-8111-111111111111')
+  await expect(page.getByLabel('User', { exact: true })).toContainText('Unknown user')
+})

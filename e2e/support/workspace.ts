@@ -45,7 +45,16 @@ export class Workspace {
 
   /** What whoever replaces the server asks of it first: to take no new paid calls. With `off` it takes them again. */
   drain(wait: string): void {
-    const args = ['drain', '--data', this.folder, ...(wait === 'off' ? ['--off'] : ['--wait', wait])]
+    this.run('drain', ...(wait === 'off' ? ['--off'] : ['--wait', wait]))
+  }
+
+  /** The provider's test of a deployment: a call that nobody is charged for. */
+  accept(): void {
+    this.run('accept')
+  }
+
+  private run(...command: string[]): void {
+    const args = [...command, '--data', this.folder]
     execFileSync(process.env.MAI_BIN as string, args, { env: { PATH: process.env.PATH } })
   }
 
