@@ -394,7 +394,7 @@ func TestShortenedIsTold(t *testing.T) {
 	}
 	for _, stream := range []bool{true, false} {
 		for length, told := range map[string]bool{"": true, `"max_tokens":300,`: false} {
-			resp := r.post(t.Context(), fmt.Sprintf(`{"model":%q,"stream":%v,%s"messages":[{"role":"user","content":"[[sim: {\"tokens\":3, \"cost\":\"0\"}]]"}]}`, model, stream, length))
+			resp := r.post(t.Context(), fmt.Sprintf(`{"model":%q,"stream":%v,%s"messages":[{"role":"user","content":"[[sim: {\"tokens\":3, \"cost\":\"0.0000001\"}]]"}]}`, model, stream, length))
 			tokens, err := strconv.Atoi(resp.Header.Get(gateway.MaxTokens))
 			if resp.StatusCode != 200 || told != (err == nil) || told && (tokens < 256 || tokens >= 8192) {
 				t.Errorf("streamed %v, with %q: %d, %v", stream, length, resp.StatusCode, resp.Header)
