@@ -43,12 +43,18 @@ type KeyState struct {
 	// NeedsQuiet is true when the next sample is a base for others: the first of a key, or the first after a restore.
 	NeedsQuiet bool
 
-	last                       sample
+	last              sample
+	underway, lastSeq int64     // open calls, the newest entry
+	newest            string    // intent
+	lastCall          time.Time // when anything was last begun or booked
+	backup            time.Time // of what was restored; zero when nothing was
+	unsettled                   // read for a sample only
+}
+
+// unsettled is what a key may have spent, or not, beside its entries.
+type unsettled struct {
 	open, unverified, unknowns money.Amount // most that such calls of the key can cost
-	underway, waiting, lastSeq int64        // open calls, unverified calls, the newest entry
-	newest                     string       // intent
-	lastCall                   time.Time    // when anything was last begun or booked
-	backup                     time.Time    // of what was restored; zero when nothing was
+	waiting                    int64        // unverified calls
 }
 
 // sample is a row of key_samples.
@@ -92,11 +98,16 @@ func ReadKeyState(tx *sqldb.Tx, keyHash string) (s KeyState, err error) {
 		return s, err
 	}
 	s.lastCall = time.UnixMicro(max(began, booked)).UTC()
-	return s, tx.Row(`SELECT coalesce(SUM(open), 0), coalesce(SUM(underway), 0), coalesce(SUM(unverified), 0), coalesce(SUM(waiting), 0), coalesce(SUM(unknown), 0) FROM (
-			SELECT at_most_cost AS open, 1 AS underway, 0 AS unverified, 0 AS waiting, 0 AS unknown FROM intents WHERE state IN `+openStates+` AND key_hash = $1
-			UNION ALL SELECT 0, 0, at_most_cost, 1, 0 FROM intents WHERE verify_at IS NOT NULL AND key_hash = $1
-			UNION ALL SELECT 0, 0, 0, 0, at_most_cost FROM intents WHERE state = 'unknown' AND key_hash = $1
-		) AS calls`, []any{keyHash}, &s.open, &s.underway, &s.unverified, &s.waiting, &s.unknowns)
+	return s, tx.Row(`SELECT COUNT(*) FROM intents WHERE state IN `+openStates+` AND key_hash = $1`, []any{keyHash}, &s.underway)
+}
+
+// readUnsettled goes through the unverified calls, which can be many.
+func readUnsettled(tx *sqldb.Tx, keyHash string) (u unsettled, err error) {
+	return u, tx.Row(`SELECT coalesce(SUM(open), 0), coalesce(SUM(unverified), 0), coalesce(SUM(waiting), 0), coalesce(SUM(unknown), 0) FROM (
+			SELECT at_most_cost AS open, 0 AS unverified, 0 AS waiting, 0 AS unknown FROM intents WHERE state IN `+openStates+` AND key_hash = $1
+			UNION ALL SELECT 0, at_most_cost, 1, 0 FROM intents WHERE verify_at IS NOT NULL AND key_hash = $1
+			UNION ALL SELECT 0, 0, 0, at_most_cost FROM intents WHERE state = 'unknown' AND key_hash = $1
+		) AS calls`, []any{keyHash}, &u.open, &u.unverified, &u.waiting, &u.unknowns)
 }
 
 // Sample notes what OpenRouter says a key has spent in its life, and holds it against the books: whatever the key spent
@@ -107,6 +118,9 @@ func ReadKeyState(tx *sqldb.Tx, keyHash string) (s KeyState, err error) {
 // The books are read after OpenRouter was, so that what was spent by then is in them.
 func (l *Ledger) Sample(tx *sqldb.Tx, keyHash string, usage money.Amount, markup money.Markup, lag time.Duration, before KeyState) (*Gap, error) {
 	now, err := ReadKeyState(tx, keyHash)
+	if err == nil {
+		now.unsettled, err = readUnsettled(tx, keyHash)
+	}
 	if err != nil {
 		return nil, err
 	}
