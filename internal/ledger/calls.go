@@ -126,6 +126,9 @@ func (p *callsPage) bySeries(tx *sqldb.Tx, ended string, args []any) error {
 	if err != nil {
 		return err
 	}
+	if len(list) >= p.limit { // so many series have a call that is as new as the last of these, so that none before it matters
+		args[0] = max(p.From.UnixMicro(), list[p.limit-1].at)
+	}
 	n := len(args)
 	one := ended + ofSeries(mark(n+1), mark(n+2), mark(n+3), mark(n+4), mark(n+5))
 	for _, newest := range list {
