@@ -437,3 +437,32 @@ func (r *rig) label(s fleet.Server, labels map[string]string) {
 		r.t.Fatal(err)
 	}
 }
+
+// TestBrokenOffWhileAServerStarts leaves the start to Hetzner, which is at it: it would refuse ours.
+func TestBrokenOffWhileAServerStarts(t *testing.T) {
+	r := newProject(t)
+	in := fleet.NewClient{Name: "Company ABC", Markup: fleet.DefaultMarkup, Offer: &r.offers(nil)[0]}
+	r.hetzner.Set(hetzner.Faults{Slow: time.Second})
+	ctx, kill := context.WithCancel(t.Context())
+	defer kill()
+	go func() {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			<-tick.C
+			if made := r.hetzner.Made(); len(made) == 1 && made[0].Status == "off" {
+				kill()
+			}
+		}
+	}()
+	if _, err := r.fleet.Create(ctx, in, quiet); !errors.Is(err, context.Canceled) {
+		t.Fatalf("it was not broken off: %v", err)
+	}
+	if err := r.fleet.Resume(t.Context(), func(string, string, string) {}); err != nil {
+		t.Error(err)
+	}
+	r.settled()
+	if made := r.hetzner.Made(); len(made) != 1 || made[0].Status != "running" {
+		t.Errorf("%+v", made)
+	}
+}
