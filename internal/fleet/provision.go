@@ -294,7 +294,7 @@ func (f *Fleet) planThere(ctx context.Context, w *work, s Server, there *hcloud.
 		plan = append(plan, f.guard(w, s, there))
 	}
 	// A server that is being made is off for a moment, and is then started by Hetzner itself, which refuses others meanwhile.
-	stopped := there.Status == hcloud.ServerStatusOff && !(s.Unfinished && there.Locked)
+	stopped := there.Status == hcloud.ServerStatusOff && (!s.Unfinished || !there.Locked)
 	if there.ServerType.Name != s.Type {
 		if !stopped {
 			plan = append(plan, f.stopServer(w, s, there))

@@ -188,36 +188,37 @@ func pin(ctx context.Context, l *lead, trust func(addr, fingerprint string) erro
 	return nil
 }
 
-// enter connects to a server with our key. Where that is not let in and another is, the other lets ours in first.
+// enter connects to a server with our key, or with another that has ours let in from now on.
 func (f *Fleet) enter(ctx context.Context, s Server, other ssh.Signer) (*remote.Machine, error) {
 	login, err := f.Login(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	machine, err := remote.Dial(ctx, remote.Host(login))
-	if !fault.Is(err, fault.Forbidden) {
-		return machine, err
+	var others []ssh.Signer
+	if other != nil {
+		others = append(others, other)
 	}
-	if other == nil {
+	machine, err := remote.Dial(ctx, remote.Host(login), others...)
+	switch {
+	case fault.Is(err, fault.Forbidden) && other == nil:
 		return nil, fault.Wrap(fault.Forbidden, err, "%s Or say --ssh-key with one that it lets in, such as that of `maictl config recovery-key`. Without any, Hetzner's console and rescue system are ways in.", fault.Message(err))
-	}
-	theirs := remote.Host(login)
-	theirs.Key = other
-	if machine, err = remote.Dial(ctx, theirs); err != nil {
+	case fault.Is(err, fault.Forbidden):
 		return nil, fault.Wrap(fault.Forbidden, err, "%s lets in neither our SSH key nor the one of --ssh-key.", s.Name)
+	case err != nil || other == nil:
+		return machine, err
 	}
 	line, err := f.SSHKey(ctx)
 	var there string
 	if err == nil {
 		there, err = machine.Access()
 	}
-	if err == nil {
+	if err == nil && !strings.Contains(there, keyLine(login.Key.PublicKey())) {
 		err = f.audited(ctx, "access.write", s.Name+" "+line, func() error { return machine.SetAccess(ctx, withLine(there, line)) })
 	}
-	if err = errors.Join(err, machine.Close()); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, errors.Join(err, machine.Close())
 	}
-	return remote.Dial(ctx, remote.Host(login))
+	return machine, nil
 }
 
 // audited makes a change outside of the database for which nobody holds a lease yet.

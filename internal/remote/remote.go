@@ -46,8 +46,9 @@ type Machine struct {
 }
 
 // Dial connects to a host. Conflict when it shows another host key than the pinned one, Forbidden when it does not accept
-// our key, Unavailable when it does not answer.
-func Dial(ctx context.Context, h Host) (*Machine, error) {
+// our key, Unavailable when it does not answer. Other keys are offered after ours in the same handshake: a server that counts
+// refused logins (OpenSSH 9.8 does) would soon take no more connections from somebody who tries key after key.
+func Dial(ctx context.Context, h Host, others ...ssh.Signer) (*Machine, error) {
 	pinned, _, _, _, err := ssh.ParseAuthorizedKey([]byte(h.HostKey))
 	if err != nil {
 		return nil, fmt.Errorf("the pinned host key of %s: %w", h.Addr, err)
@@ -55,7 +56,7 @@ func Dial(ctx context.Context, h Host) (*Machine, error) {
 	var shown ssh.PublicKey
 	client, err := connect(ctx, h.Addr, &ssh.ClientConfig{
 		User: h.User,
-		Auth: []ssh.AuthMethod{ssh.PublicKeys(h.Key)},
+		Auth: []ssh.AuthMethod{ssh.PublicKeys(append([]ssh.Signer{h.Key}, others...)...)},
 		HostKeyCallback: func(addr string, remote net.Addr, key ssh.PublicKey) error {
 			shown = key
 			return ssh.FixedHostKey(pinned)(addr, remote, key)
