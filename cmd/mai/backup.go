@@ -29,20 +29,8 @@ import (
 func backupOptions(config Config, db *sqldb.DB, log *slog.Logger, at func(string), now func() time.Time) backup.Options {
 	return backup.Options{
 		DB: db, SecretFile: config.SecretFile, Folder: config.BackupDir, Recipients: config.Recipients, Provider: config.ProviderRecipient,
-		OffHost: offHost(config), MinFree: config.MinFreeDisk, Version: version, Every: config.BackupEvery, Now: now, At: at, Log: log,
+		OffHost: config.OffHost, MinFree: config.MinFreeDisk, Version: version, Every: config.BackupEvery, Now: now, At: at, Log: log,
 	}
-}
-
-// offHost is where copies are kept; nil is nowhere.
-func offHost(config Config) *backup.S3 {
-	if config.BackupS3 == "" {
-		return nil
-	}
-	place, err := backup.ParseS3(config.BackupS3, config.BackupS3File)
-	if err != nil {
-		return nil // the setting was checked when it was read
-	}
-	return place
 }
 
 // made is a backup as it is told to who asked for it, with what became of its copy.

@@ -45,6 +45,7 @@ type Config struct {
 	BackupEvery       time.Duration  // how often one is made; 0: only when asked
 	BackupS3          string         // where copies are kept off the host; "" is nowhere
 	BackupS3File      string         // the credentials for it
+	OffHost           *backup.S3     // both, as package backup takes them; nil is nowhere
 	Recipients        []string       // age public keys that backups are encrypted to
 	ProviderRecipient string         // the provider's, which an admin of the client may add
 	CrashAt           string         // "" or the crash point at which the process kills itself, for tests
@@ -278,6 +279,12 @@ func (c *Config) complete() error {
 	}
 	if c.BackupS3 != "" && c.BackupS3File == "" {
 		return errors.New("MAI_BACKUP_S3_CREDENTIALS_FILE is not set, and MAI_BACKUP_S3 needs it: a file that holds the access key")
+	}
+	if c.BackupS3 != "" {
+		var err error
+		if c.OffHost, err = backup.ParseS3(c.BackupS3, c.BackupS3File); err != nil {
+			return fmt.Errorf("MAI_BACKUP_S3: %w", err)
+		}
 	}
 	if c.ProviderTokenFile != "" {
 		if _, err := server.ReadProviderToken(c.ProviderTokenFile); err != nil {

@@ -15,6 +15,13 @@ import (
 // recordSuffix is how the record of a backup is called, after the backup's own name.
 const recordSuffix = ".json"
 
+// RecordName is how the record of an archive is called, which lies beside it: a name gives a name, a path a path.
+func RecordName(archive string) string {
+	dir, name := filepath.Split(archive)
+	name, _, _ = strings.Cut(name, ".tar")
+	return dir + name + recordSuffix
+}
+
 // keep puts a verified archive and its record in their place. The record comes first: without the archive it counts for
 // nothing, and the archive's rename is the moment from which the backup is there.
 func (b *Backups) keep(archive, name string, r Record) error {
@@ -83,8 +90,7 @@ func (b *Backups) prune() error {
 		if kept[i] {
 			continue
 		}
-		name, _, _ := strings.Cut(r.Archive, ".tar")
-		err := errors.Join(os.Remove(filepath.Join(b.o.Folder, r.Archive)), os.Remove(filepath.Join(b.o.Folder, name+recordSuffix)))
+		err := errors.Join(os.Remove(filepath.Join(b.o.Folder, r.Archive)), os.Remove(filepath.Join(b.o.Folder, RecordName(r.Archive))))
 		if err != nil {
 			return fmt.Errorf("remove an old backup: %w", err)
 		}

@@ -157,15 +157,9 @@ func (s *S3) Keep(ctx context.Context, archive string, r Record) (Record, error)
 				client.RemoveObject(ctx, s.bucket, key, minio.RemoveObjectOptions{}))
 		}
 		r.VerifiedAt = time.Now().UTC()
-		return s.write(ctx, client, recordName(r.Archive), r)
+		return s.write(ctx, client, RecordName(r.Archive), r)
 	})
 	return r, err
-}
-
-// recordName is how the record of an archive is called.
-func recordName(archive string) string {
-	name, _, _ := strings.Cut(archive, ".tar")
-	return name + recordSuffix
 }
 
 // write stores a value as JSON.
@@ -202,35 +196,35 @@ func (s *S3) objects(ctx context.Context, client *minio.Client) (map[string]mini
 // maxRecord bounds what is read of a record, in bytes.
 const maxRecord = 1 << 20
 
-// records are those whose archive is there, newest first.
-func (s *S3) records(ctx context.Context, client *minio.Client, all map[string]minio.ObjectInfo) (records []Record, err error) {
+// records are those whose archive is there, newest first, and all that lies in the place.
+func (s *S3) records(ctx context.Context, client *minio.Client) (records []Record, all map[string]minio.ObjectInfo, err error) {
+	if all, err = s.objects(ctx, client); err != nil {
+		return nil, nil, err
+	}
 	for name, object := range all {
 		if !strings.HasSuffix(name, recordSuffix) || object.Size > maxRecord {
 			continue
 		}
 		var text bytes.Buffer
 		if err := s.read(ctx, client, name, &text); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		var r Record
-		if err := json.Unmarshal(text.Bytes(), &r); err != nil || recordName(r.Archive) != name {
-			return nil, fault.Wrap(fault.Conflict, err, "%s in %s is no record of a backup. The place has to be this instance's alone.", name, s)
+		if err := json.Unmarshal(text.Bytes(), &r); err != nil || RecordName(r.Archive) != name {
+			return nil, nil, fault.Wrap(fault.Conflict, err, "%s in %s is no record of a backup. The place has to be this instance's alone.", name, s)
 		}
 		if archive, there := all[r.Archive]; there && archive.Size == r.Size {
 			records = append(records, r)
 		}
 	}
 	slices.SortFunc(records, func(x, y Record) int { return y.CreatedAt.Compare(x.CreatedAt) })
-	return records, nil
+	return records, all, nil
 }
 
 // List returns the records of the backups that were proven there, newest first.
 func (s *S3) List(ctx context.Context) (records []Record, err error) {
 	err = s.do(ctx, func(ctx context.Context, client *minio.Client) error {
-		all, err := s.objects(ctx, client)
-		if err == nil {
-			records, err = s.records(ctx, client, all)
-		}
+		records, _, err = s.records(ctx, client)
 		return err
 	})
 	return records, err
@@ -243,11 +237,7 @@ const strayAfter = 24 * time.Hour
 // left that broke off.
 func (s *S3) Prune(ctx context.Context) (left []Record, err error) {
 	err = s.do(ctx, func(ctx context.Context, client *minio.Client) error {
-		all, err := s.objects(ctx, client)
-		if err != nil {
-			return err
-		}
-		records, err := s.records(ctx, client, all)
+		records, all, err := s.records(ctx, client)
 		if err != nil {
 			return err
 		}
@@ -258,7 +248,7 @@ func (s *S3) Prune(ctx context.Context) (left []Record, err error) {
 				left = append(left, r)
 				continue
 			}
-			for _, name := range []string{r.Archive, recordName(r.Archive)} {
+			for _, name := range []string{r.Archive, RecordName(r.Archive)} {
 				if err := client.RemoveObject(ctx, s.bucket, s.prefix+name, minio.RemoveObjectOptions{}); err != nil {
 					return err
 				}
@@ -280,11 +270,7 @@ func (s *S3) Prune(ctx context.Context) (left []Record, err error) {
 // erased users.
 func (s *S3) Fetch(ctx context.Context, name, dir string) (archive string, err error) {
 	err = s.do(ctx, func(ctx context.Context, client *minio.Client) error {
-		all, err := s.objects(ctx, client)
-		if err != nil {
-			return err
-		}
-		records, err := s.records(ctx, client, all)
+		records, _, err := s.records(ctx, client)
 		if err != nil {
 			return err
 		}
@@ -294,7 +280,7 @@ func (s *S3) Fetch(ctx context.Context, name, dir string) (archive string, err e
 		}
 		r := records[i]
 		if r.Archive != filepath.Base(r.Archive) {
-			return fault.New(fault.Conflict, "%s in %s is no record of a backup. The place has to be this instance's alone.", recordName(r.Archive), s)
+			return fault.New(fault.Conflict, "%s in %s is no record of a backup. The place has to be this instance's alone.", RecordName(r.Archive), s)
 		}
 		archive = filepath.Join(dir, r.Archive)
 		if err := s.fetch(ctx, client, r.Archive, archive); err != nil {

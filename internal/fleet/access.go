@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -22,13 +21,7 @@ const (
 // RecoveryKey is the public SSH key that every host lets in beside ours, so that a person gets in when our own is lost; ""
 // is none. As long as nobody ever said which, it is not known, and hosts stay as they are.
 func (f *Fleet) RecoveryKey(ctx context.Context) (key string, known bool, err error) {
-	err = f.db.Read(ctx, func(tx *sqldb.Tx) error {
-		return tx.Row(`SELECT value FROM settings WHERE name = $1`, []any{recoverySetting}, &key)
-	})
-	if errors.Is(err, sqldb.ErrNoRows) {
-		return "", false, nil
-	}
-	return key, err == nil, err
+	return f.setting(ctx, recoverySetting)
 }
 
 // SetRecoveryKey changes it; "" takes it away. Hosts learn it when their clients are next brought to what is wanted.

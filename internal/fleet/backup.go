@@ -137,13 +137,7 @@ func keepCopy(ctx context.Context, machine *remote.Machine, folder string, r bac
 	if err != nil {
 		return "", err
 	}
-	return kept, errors.Join(keepErased(machine, folder, to), os.WriteFile(recordOf(kept), text, 0o600), os.Rename(kept+".part", kept))
-}
-
-// recordOf is the file that tells of an archive.
-func recordOf(archive string) string {
-	name, _, _ := strings.Cut(filepath.Base(archive), ".tar")
-	return filepath.Join(filepath.Dir(archive), name+".json")
+	return kept, errors.Join(keepErased(machine, folder, to), os.WriteFile(backup.RecordName(kept), text, 0o600), os.Rename(kept+".part", kept))
 }
 
 // keepErased adds to the list of erased users that is kept beside the copies of backups what the list on the host has more:

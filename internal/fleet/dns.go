@@ -23,13 +23,7 @@ const (
 
 // BaseDomain is the domain below which clients get theirs; "" is none.
 func (f *Fleet) BaseDomain(ctx context.Context) (domain string, err error) {
-	err = f.db.Read(ctx, func(tx *sqldb.Tx) error {
-		err := tx.Row(`SELECT value FROM settings WHERE name = $1`, []any{baseDomainSetting}, &domain)
-		if errors.Is(err, sqldb.ErrNoRows) {
-			return nil
-		}
-		return err
-	})
+	domain, _, err = f.setting(ctx, baseDomainSetting)
 	return domain, err
 }
 

@@ -3,7 +3,6 @@ package fleet
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -177,13 +176,10 @@ func (f *Fleet) ServerBudget(ctx context.Context) (budget *money.Amount, spent m
 }
 
 func serverBudget(tx *sqldb.Tx, except string) (budget *money.Amount, spent money.Amount, err error) {
-	var text string
-	err = tx.Row(`SELECT value FROM settings WHERE name = $1`, []any{budgetSetting}, &text)
-	if err == nil {
+	text, known, err := get(tx, budgetSetting)
+	if err == nil && known {
 		budget = new(money.Amount)
 		*budget, err = money.ParseExact(text)
-	} else if errors.Is(err, sqldb.ErrNoRows) {
-		err = nil
 	}
 	if err == nil {
 		err = tx.Row(`SELECT COALESCE(SUM(price), 0) FROM servers WHERE state <> 'deleted' AND id <> $1`, []any{except}, &spent)

@@ -19,7 +19,6 @@ import (
 	"mai/internal/fault"
 	"mai/internal/money"
 	"mai/internal/remote"
-	"mai/internal/sqldb"
 )
 
 // RestoreWish says which backup is to become a client's data, and where.
@@ -199,19 +198,17 @@ func (f *Fleet) chooseBackup(ctx context.Context, machine *remote.Machine, r *Re
 }
 
 // copies is the folder in which copies of a client's backups were last kept, or one of maictl's own.
-func (f *Fleet) copies(ctx context.Context, c Client) (folder string, err error) {
-	err = f.db.Read(ctx, func(tx *sqldb.Tx) error {
-		return tx.Row(`SELECT value FROM settings WHERE name = $1`, []any{copiesSetting(c)}, &folder)
-	})
-	if errors.Is(err, sqldb.ErrNoRows) {
-		return filepath.Join(f.dir, "copies", c.Instance()), nil
+func (f *Fleet) copies(ctx context.Context, c Client) (string, error) {
+	folder, known, err := f.setting(ctx, copiesSetting(c))
+	if err == nil && !known {
+		folder = filepath.Join(f.dir, "copies", c.Instance())
 	}
 	return folder, err
 }
 
 // recordBeside reads what was noted of an archive; nil when there is nothing.
 func recordBeside(archive string) *backup.Record {
-	text, err := os.ReadFile(recordOf(archive))
+	text, err := os.ReadFile(backup.RecordName(archive))
 	var record backup.Record
 	if err != nil || json.Unmarshal(text, &record) != nil || record.Archive != filepath.Base(archive) {
 		return nil // it is read to be explained; the archive itself is what counts

@@ -90,6 +90,23 @@ func CheckDomain(text string) (string, error) {
 	return domain, nil
 }
 
+// setting is a setting that is no secret, and whether anybody ever set it.
+func (f *Fleet) setting(ctx context.Context, name string) (value string, known bool, err error) {
+	err = f.db.Read(ctx, func(tx *sqldb.Tx) error {
+		value, known, err = get(tx, name)
+		return err
+	})
+	return value, known, err
+}
+
+func get(tx *sqldb.Tx, name string) (value string, known bool, err error) {
+	err = tx.Row(`SELECT value FROM settings WHERE name = $1`, []any{name}, &value)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return "", false, nil
+	}
+	return value, err == nil, err
+}
+
 // set stores a setting that is no secret.
 func set(tx *sqldb.Tx, name, value string) error {
 	_, err := tx.Exec(`INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
