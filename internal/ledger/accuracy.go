@@ -17,7 +17,7 @@ type Verification struct {
 
 // ReadVerification counts in the caller's transaction.
 func ReadVerification(tx *sqldb.Tx) (v Verification, err error) {
-	days, err := waitingByDay(tx)
+	days, err := unverifiedByDay(tx)
 	if err != nil {
 		return v, err
 	}
@@ -34,23 +34,6 @@ func readVerification(tx *sqldb.Tx, waiting map[time.Time]int64) (v Verification
 	v.Confirmed = entries - 2*v.Adjusted - v.Waiting - v.NotKnown // a corrected call has two entries
 	return v, err
 }
-
-// waitingByDay counts the calls that are not verified yet by their UTC day. Where calls are settled faster than OpenRouter is
-// asked, they are many; so they are gone through once.
-func waitingByDay(tx *sqldb.Tx) (map[time.Time]int64, error) {
-	days := map[time.Time]int64{}
-	err := tx.Each(`SELECT sent_at / $1 AS day, COUNT(*) FROM intents WHERE verify_at IS NOT NULL GROUP BY day`, []any{utcDay},
-		func(scan func(...any) error) error {
-			var day, n int64
-			err := scan(&day, &n)
-			days[time.UnixMicro(day*utcDay).UTC()] = n
-			return err
-		})
-	return days, err
-}
-
-// utcDay is a UTC day in microseconds.
-const utcDay int64 = 24 * 60 * 60 * 1_000_000
 
 // Accuracy says how certain the books of a UTC month are, and how they compare with what OpenRouter says.
 type Accuracy struct {
@@ -89,7 +72,7 @@ type AccurateDay struct {
 // ReadAccuracy compares the UTC month that begins with first, in the caller's transaction. Its days are those with a call or a sample.
 func ReadAccuracy(tx *sqldb.Tx, first time.Time) (a Accuracy, err error) {
 	period := Period(first)
-	waiting, err := waitingByDay(tx)
+	waiting, err := unverifiedByDay(tx)
 	if err != nil {
 		return a, err
 	}

@@ -63,7 +63,7 @@ func (l *Ledger) Confirm(tx *sqldb.Tx, intentID string, cost money.Amount, raw s
 		return Unverified, err
 	}
 	if cost == s.cost {
-		return Confirmed, verifiedAs(tx, intentID, Confirmed)
+		return Confirmed, l.verifiedAs(tx, intentID, Confirmed)
 	}
 	charge, err := s.markup.Charge(cost)
 	if err != nil {
@@ -80,18 +80,27 @@ func (l *Ledger) Confirm(tx *sqldb.Tx, intentID string, cost money.Amount, raw s
 	if err := l.books.append(tx, l, e); err != nil {
 		return Unverified, err
 	}
-	return Adjusted, verifiedAs(tx, intentID, Adjusted)
+	return Adjusted, l.verifiedAs(tx, intentID, Adjusted)
 }
 
 // GiveUp ends the verification of a call that OpenRouter has no record of. It stays settled as its answer said.
 func (l *Ledger) GiveUp(tx *sqldb.Tx, intentID string) error {
-	return verifiedAs(tx, intentID, NotKnown)
+	return l.verifiedAs(tx, intentID, NotKnown)
 }
 
-func verifiedAs(tx *sqldb.Tx, intentID string, as Verified) error {
-	_, err := tx.Exec(`UPDATE intents SET verified = $2, verified_at = $3, verify_at = NULL WHERE id = $1 AND verify_at IS NOT NULL`,
-		intentID, string(as), tx.Now.UnixMicro())
-	return err
+func (l *Ledger) verifiedAs(tx *sqldb.Tx, intentID string, as Verified) error {
+	var keyHash string
+	var sentAt int64
+	var atMost money.Amount
+	err := tx.Row(`UPDATE intents SET verified = $2, verified_at = $3, verify_at = NULL WHERE id = $1 AND verify_at IS NOT NULL
+		RETURNING key_hash, sent_at, at_most_cost`, []any{intentID, string(as), tx.Now.UnixMicro()}, &keyHash, &sentAt, &atMost)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return nil // it was verified before
+	}
+	if err != nil {
+		return err
+	}
+	return l.books.countUnverified(tx, keyHash, sentAt, unverified{-1, -atMost})
 }
 
 // PostponeVerifying records that OpenRouter did not tell, and when to ask again.

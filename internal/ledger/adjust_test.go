@@ -144,6 +144,7 @@ func TestWhatWaitsForVerification(t *testing.T) {
 	if got := waiting(); fmt.Sprint(got) != fmt.Sprint([]string{ids[2], ids[0]}) {
 		t.Errorf("%v", got)
 	}
+	r.mustBeClean()
 }
 
 // TestSumsOverDays compares the sums for the provider and for accuracy with the walk, over days that are rolled up and the

@@ -24,6 +24,7 @@ type books struct {
 	counters   map[counterKey]*counter
 	alerts     chan struct{} // tells that some were recorded
 	rollups    *rollups
+	unverified map[unverifiedDay]unverified // what has changed since the last commit
 }
 
 // head is the end of the chain and the sums up to it.
@@ -98,7 +99,7 @@ func (h head) with(e entry, hash []byte) (head, error) {
 
 // loadBooks reads the last checkpoint and walks the chain from there.
 func loadBooks(tx *sqldb.Tx) (*books, error) {
-	b := &books{budgets: map[string][]Budget{}, counters: map[counterKey]*counter{}, alerts: make(chan struct{}, 1), head: head{hash: []byte{}}}
+	b := &books{budgets: map[string][]Budget{}, counters: map[counterKey]*counter{}, unverified: map[unverifiedDay]unverified{}, alerts: make(chan struct{}, 1), head: head{hash: []byte{}}}
 	err := tx.Row(`SELECT seq, hash, cost, charge FROM checkpoints ORDER BY seq DESC LIMIT 1`, nil,
 		&b.head.seq, &b.head.hash, &b.head.cost, &b.head.charge)
 	if err != nil && !errors.Is(err, sqldb.ErrNoRows) {

@@ -236,6 +236,11 @@ func (l *Ledger) Settle(tx *sqldb.Tx, intentID string, s Settlement) (money.Amou
 		Cached: u.Cached, Latency: once(s.Latency), FirstTokens: once(s.FirstToken)}); err != nil {
 		return 0, err
 	}
+	if s.Source != "generation" { // which is the record itself
+		if err := l.books.countUnverified(tx, in.keyHash, in.sentAt, unverified{1, in.atMost}); err != nil {
+			return 0, err
+		}
+	}
 	_, err = tx.Exec(`UPDATE intents SET state = 'settled', reason = '', generation_id = $2, ended_at = coalesce(ended_at, $3), next_look_at = NULL,
 		served_model = $4, finish_reason = $5, prompt_tokens = $6, completion_tokens = $7, reasoning_tokens = $8, cached_tokens = $9,
 		latency = $10, first_token = $11, verify_at = CASE WHEN $12 = 'generation' THEN NULL ELSE $3 END,
@@ -292,15 +297,15 @@ type held struct {
 	series
 	period, keyHash string
 	markup          money.Markup
-	hold            money.Amount
+	hold, atMost    money.Amount // in charge, and in cost
 	sentAt          int64
 }
 
 func openIntent(tx *sqldb.Tx, id string) (held, error) {
 	var in held
 	var state State
-	err := tx.Row(`SELECT state, period, key_hash, user_id, team_id, api_key_id, model, kind, markup_bp, at_most_charge, sent_at FROM intents WHERE id = $1`,
-		[]any{id}, &state, &in.period, &in.keyHash, &in.userID, &in.teamID, &in.apiKeyID, &in.model, &in.kind, &in.markup, &in.hold, &in.sentAt)
+	err := tx.Row(`SELECT state, period, key_hash, user_id, team_id, api_key_id, model, kind, markup_bp, at_most_charge, at_most_cost, sent_at FROM intents WHERE id = $1`,
+		[]any{id}, &state, &in.period, &in.keyHash, &in.userID, &in.teamID, &in.apiKeyID, &in.model, &in.kind, &in.markup, &in.hold, &in.atMost, &in.sentAt)
 	if err == nil && !state.Open() {
 		err = ErrEnded
 	}

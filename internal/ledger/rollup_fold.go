@@ -246,11 +246,14 @@ func (l *Ledger) mendRollups(ctx context.Context) error {
 const rebuildPiece = time.Hour
 
 // Rebuild makes the roll-ups that are not right anew from intents and entries, and then those of the days, in pieces
-// between which calls go on. It returns how many rows were not right.
+// between which calls go on; and the count of what is not verified. It returns how many rows were not right.
 func (l *Ledger) Rebuild(ctx context.Context) (wrong int64, err error) {
 	r := l.books.rollups
 	var from, end time.Time
 	if err := l.db.Write(ctx, func(tx *sqldb.Tx) (err error) {
+		if wrong, err = l.books.rebuildUnverified(tx); err != nil {
+			return err
+		}
 		if from, end, err = rollupSpan(tx); err != nil {
 			return err
 		}

@@ -101,11 +101,10 @@ func ReadKeyState(tx *sqldb.Tx, keyHash string) (s KeyState, err error) {
 	return s, tx.Row(`SELECT COUNT(*) FROM intents WHERE state IN `+openStates+` AND key_hash = $1`, []any{keyHash}, &s.underway)
 }
 
-// readUnsettled goes through the unverified calls, which can be many.
 func readUnsettled(tx *sqldb.Tx, keyHash string) (u unsettled, err error) {
 	return u, tx.Row(`SELECT coalesce(SUM(open), 0), coalesce(SUM(unverified), 0), coalesce(SUM(waiting), 0), coalesce(SUM(unknown), 0) FROM (
 			SELECT at_most_cost AS open, 0 AS unverified, 0 AS waiting, 0 AS unknown FROM intents WHERE state IN `+openStates+` AND key_hash = $1
-			UNION ALL SELECT 0, at_most_cost, 1, 0 FROM intents WHERE verify_at IS NOT NULL AND key_hash = $1
+			UNION ALL SELECT 0, at_most, calls, 0 FROM unverified WHERE key_hash = $1
 			UNION ALL SELECT 0, 0, 0, at_most_cost FROM intents WHERE state = 'unknown' AND key_hash = $1
 		) AS calls`, []any{keyHash}, &u.open, &u.unverified, &u.waiting, &u.unknowns)
 }
@@ -118,6 +117,9 @@ func readUnsettled(tx *sqldb.Tx, keyHash string) (u unsettled, err error) {
 // The books are read after OpenRouter was, so that what was spent by then is in them.
 func (l *Ledger) Sample(tx *sqldb.Tx, keyHash string, usage money.Amount, markup money.Markup, lag time.Duration, before KeyState) (*Gap, error) {
 	now, err := ReadKeyState(tx, keyHash)
+	if err == nil {
+		err = l.books.flushUnverified(tx)
+	}
 	if err == nil {
 		now.unsettled, err = readUnsettled(tx, keyHash)
 	}

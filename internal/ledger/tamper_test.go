@@ -59,12 +59,13 @@ func TestTampering(t *testing.T) {
 		"an entry copied": {[]string{`INSERT INTO entries SELECT 11, (SELECT id FROM intents WHERE state = 'pending'), kind, 'gen-new', cost, charge, markup_bp,
 			cost_raw, source, key_hash, user_id, team_id, model, period, occurred_at, recorded_at, prev_hash, hash FROM entries WHERE seq = 10`},
 			"entry 11 does not follow", true, false},
-		"a settled intent": {[]string{`UPDATE intents SET state = 'free' WHERE generation_id = 'gen-5'`}, "is free and has an entry", false, false},
-		"a generation":     {[]string{`UPDATE intents SET generation_id = 'gen-other' WHERE generation_id = 'gen-5'`}, "is for gen-other", false, false},
-		"a pending intent": {[]string{`UPDATE intents SET generation_id = NULL WHERE state = 'pending'`}, "pending without a generation id", false, false},
-		"a hold":           {[]string{`UPDATE intents SET at_most_charge = 7 WHERE state = 'pending'`}, "holds 0.000000000007", false, false},
-		"what was spent":   {[]string{`UPDATE rollups SET charge = charge - 1`}, "roll-up 2026-11", false, true},
-		"a roll-up gone":   {[]string{`DELETE FROM rollups`}, "is missing", false, true},
+		"a settled intent":     {[]string{`UPDATE intents SET state = 'free' WHERE generation_id = 'gen-5'`}, "is free and has an entry", false, false},
+		"a generation":         {[]string{`UPDATE intents SET generation_id = 'gen-other' WHERE generation_id = 'gen-5'`}, "is for gen-other", false, false},
+		"a pending intent":     {[]string{`UPDATE intents SET generation_id = NULL WHERE state = 'pending'`}, "pending without a generation id", false, false},
+		"a hold":               {[]string{`UPDATE intents SET at_most_charge = 7 WHERE state = 'pending'`}, "holds 0.000000000007", false, false},
+		"what was spent":       {[]string{`UPDATE rollups SET charge = charge - 1`}, "roll-up 2026-11", false, true},
+		"a roll-up gone":       {[]string{`DELETE FROM rollups`}, "is missing", false, true},
+		"what is not verified": {[]string{`UPDATE unverified SET calls = calls - 1`}, "what is not verified yet was counted", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			copied := r.copy(t)

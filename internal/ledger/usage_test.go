@@ -417,6 +417,9 @@ func TestRebuild(t *testing.T) {
 		`UPDATE rollup_days SET cost = cost + 1 WHERE settled > 0`,
 		`UPDATE rollup_day_values SET at = at + 1 WHERE field = 'user_id'`,
 		`DELETE FROM rollup_day_values WHERE field = 'model' AND value = 'm1'`,
+		`UPDATE unverified SET at_most = at_most + 1`,
+		`DELETE FROM unverified`,
+		`INSERT INTO unverified VALUES ('nobody', 0, 1, 1)`,
 	} {
 		if err := r.sql(damage); err != nil {
 			t.Fatal(err)

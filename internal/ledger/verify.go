@@ -50,6 +50,9 @@ func Verify(ctx context.Context, db *sqldb.DB) (Report, error) {
 		if err := r.adjustments(tx); err != nil {
 			return err
 		}
+		if err := r.unverified(tx); err != nil {
+			return err
+		}
 		return r.rollups(tx)
 	})
 	return r, err
