@@ -12,12 +12,12 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"filippo.io/age"
 	"github.com/klauspost/compress/zstd"
 
 	"mai/internal/fault"
+	"mai/internal/throttle"
 )
 
 // maxManifest bounds what is read of a manifest, in bytes.
@@ -31,15 +31,16 @@ func Pack(ctx context.Context, path string, m Manifest, sources map[string]strin
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	var out io.WriteCloser = &synced{File: file}
+	var out io.WriteCloser = &throttle.File{File: file}
 	plain := out
 	if len(recipients) > 0 {
 		if out, err = age.Encrypt(out, recipients...); err != nil {
 			return fmt.Errorf("encrypt: %w", err)
 		}
 	}
-	// One goroutine and small windows: it runs beside the workspace, in whose memory it must fit.
-	compressed, err := zstd.NewWriter(out, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
+	// One goroutine, small windows and the fastest level: it runs beside the workspace, in whose memory it must fit. The default
+	// level made text hardly smaller and took half as long again.
+	compressed, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
 	if err != nil {
 		return fmt.Errorf("compress: %w", err)
 	}
@@ -55,22 +56,6 @@ func Pack(ctx context.Context, path string, m Manifest, sources map[string]strin
 		}
 	}
 	return file.Sync()
-}
-
-// synced syncs a file after every megabyte, which measured better than 8 MB and takes no longer. What the system would write
-// out by itself, all at once, could hold up the sync of the database beside it for seconds.
-type synced struct {
-	*os.File
-	unsynced int
-}
-
-func (s *synced) Write(p []byte) (int, error) {
-	n, err := s.File.Write(p)
-	if s.unsynced += n; err == nil && s.unsynced > 1<<20 {
-		s.unsynced = 0
-		err = s.Sync()
-	}
-	return n, err
 }
 
 func writeTar(ctx context.Context, w io.Writer, m Manifest, sources map[string]string) error {
@@ -101,40 +86,23 @@ func writeTar(ctx context.Context, w io.Writer, m Manifest, sources map[string]s
 	return archive.Close()
 }
 
-// reader reads until its context ends. A paced one rests as long as the work on the last piece took: what is done beside
-// the workspace leaves at least half of the processor and of the disk to those who wait for an answer.
+// reader reads until its context ends. A paced one is used beside the workspace.
 type reader struct {
 	ctx   context.Context
 	r     io.Reader
 	paced bool
-	from  time.Time // the end of the last rest
+	pace  throttle.Pace
 }
 
-// piece is how long work goes on before a rest, at least.
-const piece = time.Millisecond
-
 func (r *reader) Read(p []byte) (int, error) {
+	err := r.ctx.Err()
 	if r.paced {
-		r.rest()
+		err = r.pace.Rest(r.ctx)
 	}
-	if err := r.ctx.Err(); err != nil {
+	if err != nil {
 		return 0, err
 	}
 	return r.r.Read(p)
-}
-
-func (r *reader) rest() {
-	took := time.Since(r.from)
-	if took < piece {
-		return
-	}
-	if !r.from.IsZero() {
-		select {
-		case <-r.ctx.Done():
-		case <-time.After(took):
-		}
-	}
-	r.from = time.Now()
 }
 
 // Archive is an open backup, of which the manifest was read.
@@ -278,7 +246,7 @@ func (a *Archive) unpackFile(path string, want File) error {
 	if err != nil {
 		return fmt.Errorf("unpack: %w", err)
 	}
-	err = a.copyFile(diskWriter{&synced{File: file}}, want)
+	err = a.copyFile(diskWriter{&throttle.File{File: file}}, want)
 	if err == nil {
 		err = file.Sync()
 	}

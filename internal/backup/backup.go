@@ -15,6 +15,7 @@ import (
 
 	"mai/internal/fault"
 	"mai/internal/sqldb"
+	"mai/internal/throttle"
 )
 
 // Options say what is backed up, to where, and how often.
@@ -283,7 +284,7 @@ func (b *Backups) write(ctx context.Context, work, archive, key string, now time
 	if err := Pack(ctx, archive, m, sources, recipients); err != nil {
 		return err
 	}
-	return os.RemoveAll(copied)
+	return throttle.RemoveAll(ctx, copied)
 }
 
 // verify restores the archive as it is stored into a scratch folder.
@@ -305,7 +306,7 @@ func (b *Backups) verify(ctx context.Context, scratch, archive string, once age.
 	}
 	report, err := check(ctx, scratch, r.Manifest)
 	r.Entries, r.Charge = report.Entries, &report.Charge
-	return errors.Join(err, os.RemoveAll(scratch))
+	return errors.Join(err, throttle.RemoveAll(ctx, scratch))
 }
 
 // checkSpace refuses early what would fail late: the copy, then the archive beside it, then a restored copy beside that.

@@ -14,14 +14,14 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"mai/internal/fault"
+	"mai/internal/throttle"
 )
 
-// stepPages is how many pages are copied between two commits: 256 kB, well under a millisecond.
-const stepPages = 64
+// stepPages is how many pages are copied between two commits: 64 kB, a fraction of a millisecond.
+const stepPages = 16
 
-// syncSteps is after how many steps, 8 MB, what was copied is synced. What the system would write out by itself, all at
-// once, could hold up the writer's own sync for seconds.
-const syncSteps = 32
+// writeOutSteps is after how many steps, 1 MB, what was copied is written out.
+const writeOutSteps = 16
 
 // Snapshot writes a copy of the database as it is when the copying ends to a new file, durably.
 //
@@ -81,9 +81,15 @@ func copyPages(ctx context.Context, step func(func(*sql.Conn) error) error, path
 }
 
 func copySteps(ctx context.Context, step func(func(*sql.Conn) error) error, copying *sqlite.Backup, path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }() // nothing was written through it
+	var pace throttle.Pace
 	pages, left := int32(stepPages), math.MaxInt
 	for n := 1; ; n++ {
-		if err := ctx.Err(); err != nil {
+		if err := pace.Rest(ctx); err != nil {
 			return err
 		}
 		more := false
@@ -94,8 +100,8 @@ func copySteps(ctx context.Context, step func(func(*sql.Conn) error) error, copy
 			pages = min(2*pages, math.MaxInt32/2) // it began anew
 		}
 		left = copying.Remaining()
-		if n%syncSteps == 0 {
-			if err := syncFile(path); err != nil {
+		if n%writeOutSteps == 0 {
+			if err := throttle.WriteOut(file); err != nil {
 				return err
 			}
 		}
