@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -221,12 +220,7 @@ func fetchArchive(ctx context.Context, from, credentialsFile string) (file strin
 	if !strings.HasPrefix(from, "s3://") {
 		return from, func() error { return nil }, nil
 	}
-	name := ""
-	place, query, _ := strings.Cut(from, "?")
-	if last := path.Base(place); strings.Contains(last, ".tar.zst") {
-		name, place = last, strings.TrimSuffix(place, "/"+last)
-	}
-	s3, err := backup.ParseS3(place+"?"+query, credentialsFile)
+	s3, name, err := backup.ParseS3Backup(from, credentialsFile)
 	if err != nil {
 		return "", nil, err
 	}

@@ -81,15 +81,23 @@ func addTo(cmd *cobra.Command, to *string) {
 }
 
 // copies is where --to says that copies are kept.
-func (p *program) copies(to string) (c fleet.Copies, err error) {
+func (p *program) copies(to string) (fleet.Copies, error) {
 	if !strings.HasPrefix(to, "s3:") {
 		return fleet.Copies{Folder: to}, nil
 	}
-	if p.s3Credentials == "" {
-		return c, fault.New(fault.Invalid, "MAICTL_S3_CREDENTIALS_FILE is not set. It names a file with the access key, as the aws command has it.")
+	place, name, err := p.inS3(to)
+	if err == nil && name != "" {
+		err = fault.New(fault.Invalid, "%q names one backup. Name the folder for the copies of all clients.", to)
 	}
-	c.S3, err = backup.ParseS3(to, p.s3Credentials)
-	return c, err
+	return fleet.Copies{S3: place}, err
+}
+
+// inS3 reads a place in S3, and the name of a backup there if it has one.
+func (p *program) inS3(text string) (*backup.S3, string, error) {
+	if p.s3Credentials == "" {
+		return nil, "", fault.New(fault.Invalid, "MAICTL_S3_CREDENTIALS_FILE is not set, and %s needs it. It names a file with the access key, as the aws command has it.", text)
+	}
+	return backup.ParseS3Backup(text, p.s3Credentials)
 }
 
 // backUpAll goes on after a client whose backup fails. At the end it judges each by the age of what there is.

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"mai/internal/backup"
+	"mai/internal/fault"
 	"mai/internal/fleet"
 	"mai/internal/money"
 )
@@ -34,6 +36,7 @@ func (p *program) clientRestore() *cobra.Command {
 	cmd := p.onClient("restore NAME", "Bring a client back from a backup, on its server or a new one",
 		`  maictl client restore companyabc --identity recovery.txt          # the newest there is, here or on the server
   maictl client restore companyabc --from /srv/copies/mai-companyabc/mai-20261125T140000.000Z.tar.zst.age --identity recovery.txt
+  maictl client restore companyabc --from 's3://backups/mai?endpoint=https://nbg1.your-objectstorage.com&region=nbg1' --identity recovery.txt
   maictl client restore companyabc --host shared2 --identity recovery.txt   # its server is dead: on another
   maictl client restore companyabc --abandon                         # not any more`,
 		func(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client, _ []string) (err error) {
@@ -42,6 +45,9 @@ func (p *program) clientRestore() *cobra.Command {
 				return p.abandonRestore(ctx, cmd, f, c)
 			}
 			if wish.Identities, err = backup.ReadIdentities(identity); err != nil {
+				return err
+			}
+			if err := p.fromCopies(ctx, f, c, &wish); err != nil {
 				return err
 			}
 			r, err := f.PlanRestore(ctx, c, wish)
@@ -72,14 +78,14 @@ func (p *program) clientRestore() *cobra.Command {
 			}
 			return p.sayRestored(ctx, cmd, f, r, aside, time.Since(begun))
 		}, named(1, 1))
-	cmd.Long = `restore brings a client's instance back from a backup: one that "maictl client backup --to" kept here, or one on its server. It
+	cmd.Long = `restore brings a client's instance back from a backup: one that "maictl client backup --to" kept, here or in S3, or one on its server. It
 says how old the backup is and what would be lost, and asks. A backup that is damaged, or that no given key opens, is refused
 before anything is changed. The key stays here: the backup is decrypted here and goes to the server through SSH. There it is
 restored beside the data and its ledger verified; only then the instance stops, its data are put aside, and it starts with those
 of the backup. A server that is gone at Hetzner is made anew first, of the type that it was, with its name in DNS. What was spent since
 the backup shows in the workspace as a gap, and is never billed. It can be killed at any moment: run it again, or "maictl resume".`
-	cmd.Flags().StringVar(&wish.From, "from", "", "the backup: a file here, or the name of one on the server")
-	cmd.Flags().BoolVar(&newest, "newest", true, "the newest of the copies here and the backups on the server; what happens without --from")
+	cmd.Flags().StringVar(&wish.From, "from", "", "the backup: a file here, the name of one on the server or among the copies, or the place in S3 that was given to --to, for the newest there")
+	cmd.Flags().BoolVar(&newest, "newest", true, "the newest of the copies and the backups on the server; what happens without --from")
 	cmd.Flags().StringVar(&identity, "identity", "", "file with a key that opens it (AGE-SECRET-KEY-1...)")
 	cmd.Flags().StringVar(&wish.Host, "host", "", "another server to live on from then on; needs a domain")
 	cmd.Flags().BoolVar(&abandon, "abandon", false, "give up a restore that broke off before anything was replaced")
@@ -88,6 +94,37 @@ the backup shows in the workspace as a gap, and is never billed. It can be kille
 	cmd.MarkFlagsMutuallyExclusive("from", "newest", "abandon")
 	_ = cmd.RegisterFlagCompletionFunc("host", p.completeServer) // the flag exists
 	return cmd
+}
+
+// fromCopies has a wish look where copies were kept: where --from says or, when it says nothing, where they last were.
+func (p *program) fromCopies(ctx context.Context, f *fleet.Fleet, c fleet.Client, wish *fleet.RestoreWish) error {
+	if wish.From == "" {
+		place, err := f.CopiesOf(ctx, c)
+		if err == nil {
+			wish.Copies, err = p.copies(place)
+		}
+		return err
+	}
+	if !strings.HasPrefix(wish.From, "s3:") {
+		return nil
+	}
+	place, name, err := p.inS3(wish.From)
+	if err != nil {
+		return err
+	}
+	wish.Copies, wish.From = fleet.Copies{S3: place}, name
+	if name != "" {
+		return nil
+	}
+	newest, err := wish.Copies.Newest(ctx, c)
+	if err != nil {
+		return err
+	}
+	if newest == nil {
+		return fault.New(fault.NotFound, "There is no copy of a backup of %s in %s. Give the place as it was given to `maictl client backup --to`.", c.Name, place)
+	}
+	wish.From = newest.Archive
+	return nil
 }
 
 // abandonRestore gives up a restore that broke off.

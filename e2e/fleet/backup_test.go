@@ -48,15 +48,16 @@ func bucket(t *testing.T, credentials string) (endpoint, folder string) {
 	return endpoint, folder
 }
 
-// TestBackupAll keeps copies of all clients' backups in S3, by way of the provider's machine, and warns by the age of what
-// there is.
+// TestBackupAll keeps copies of all clients' backups in S3, by way of the provider's machine, warns by the age of what there
+// is, and brings a client back from there.
 func TestBackupAll(t *testing.T) {
 	needRig(t)
 	p := newProvider(t)
 	w := p.deployed("Company ABC")
 	credentials := filepath.Join(p.dir, "s3.txt")
 	endpoint, folder := bucket(t, credentials)
-	all := []string{"backup", "--all", "--to", "s3://backups/mai?endpoint=" + endpoint + "&region=nbg1", "--json"}
+	place := "s3://backups/mai?endpoint=" + endpoint + "&region=nbg1"
+	all := []string{"backup", "--all", "--to", place, "--json"}
 	fails := func(says string, args ...string) {
 		t.Helper()
 		if c := p.maictl(args...); c.code != 1 || !strings.Contains(c.stderr, says) {
@@ -66,7 +67,9 @@ func TestBackupAll(t *testing.T) {
 	fails("MAICTL_S3_CREDENTIALS_FILE is not set", all...)
 	p.env = append(p.env, "MAICTL_S3_CREDENTIALS_FILE="+credentials)
 	fails("it is not encrypted", all...)
-	w.must(http.MethodPost, "/api/v1/backups/recovery-key", map[string]any{}, nil)
+	s := &safe{workspace: w, p: p, client: "Company ABC", keyFile: filepath.Join(p.dir, "recovery.txt")}
+	s.makeKey()
+	s.ledger, s.held = s.export(), s.chats()
 	var list []struct {
 		Archive  string
 		CopiedAt time.Time `json:"copy_created_at"`
@@ -88,4 +91,17 @@ func TestBackupAll(t *testing.T) {
 		t.Errorf("a failed attempt, beside a fresh copy: exit %d\n%s%s", c.code, c.stdout, c.stderr)
 	}
 	fails("the last verified backup is", append(all, "--max-age", "1s")...)
+
+	restore := []string{"client", "restore", s.client, "--identity", s.keyFile}
+	fails("There is no copy of a backup of Company ABC", append(restore, "--yes", "--from", "s3://backups/elsewhere?endpoint="+endpoint+"&region=nbg1")...)
+	var r struct{ Archive string }
+	for _, from := range [][]string{nil, {"--from", place}} { // where copies were last kept, and where it is told
+		p.must(&r, append(restore, from...)...)
+		if want := filepath.Join("s3", list[0].Archive); !strings.HasSuffix(r.Archive, want) {
+			t.Errorf("restored %s, want %s", r.Archive, want)
+		}
+		s.back()
+	}
+	p.env = p.env[:len(p.env)-1]
+	fails("MAICTL_S3_CREDENTIALS_FILE is not set", append(restore, "--yes")...)
 }

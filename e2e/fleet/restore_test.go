@@ -31,17 +31,23 @@ func (p *provider) backUp(w *workspace, client string) *safe {
 	p.t.Helper()
 	s := &safe{workspace: w, p: p, client: client, keyFile: filepath.Join(p.dir, "recovery.txt")}
 	p.sameBill(client) // so that no call is under way
-	var key struct {
-		Identity string `json:"recovery_key"`
-	}
-	w.must(http.MethodPost, "/api/v1/backups/recovery-key", nil, &key)
-	if err := os.WriteFile(s.keyFile, []byte(key.Identity+"\n"), 0o600); err != nil {
-		p.t.Fatal(err)
-	}
+	s.makeKey()
 	var made []struct{ Copy string }
 	p.must(&made, "client", "backup", client, "--to", filepath.Join(p.dir, "copies"))
 	s.copy, s.ledger, s.held = made[0].Copy, s.export(), w.chats()
 	return s
+}
+
+// makeKey has the client's admin make a recovery key.
+func (s *safe) makeKey() {
+	s.t.Helper()
+	var key struct {
+		Identity string `json:"recovery_key"`
+	}
+	s.must(http.MethodPost, "/api/v1/backups/recovery-key", nil, &key)
+	if err := os.WriteFile(s.keyFile, []byte(key.Identity+"\n"), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // mai runs a command of mai in the client's instance and returns what it prints.

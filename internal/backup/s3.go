@@ -67,6 +67,23 @@ func ParseS3(text, credentialsFile string) (*S3, error) {
 	return s, nil
 }
 
+// ParseS3Backup reads a place, or a backup in it by its name: s3://bucket/folder/mai-….tar.zst.age. The name is "" when there is
+// none.
+func ParseS3Backup(text, credentialsFile string) (place *S3, name string, err error) {
+	before, query, _ := strings.Cut(text, "?")
+	if last := path.Base(before); strings.Contains(last, ".tar.zst") {
+		name, before = last, strings.TrimSuffix(before, "/"+last)
+	}
+	place, err = ParseS3(before+"?"+query, credentialsFile)
+	return place, name, err
+}
+
+// URL is the place as ParseS3 reads it.
+func (s *S3) URL() string {
+	query := url.Values{"endpoint": {s.endpoint.String()}, "region": {s.region}}
+	return (&url.URL{Scheme: "s3", Host: s.bucket, Path: "/" + s.prefix, RawQuery: query.Encode()}).String()
+}
+
 // Below is a folder of the place.
 func (s *S3) Below(folder string) *S3 {
 	below := *s

@@ -3,6 +3,7 @@ package backup
 import (
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +20,18 @@ func TestParseS3(t *testing.T) {
 		s, err := ParseS3(text, "file")
 		if err != nil || s.String() != want {
 			t.Errorf("%s: %v, %v", text, s, err)
+			continue
+		}
+		if again, err := ParseS3(s.URL(), "file"); err != nil || again.String() != want || again.URL() != s.URL() {
+			t.Errorf("%s: %v, %v", s.URL(), again, err)
+		}
+		name := "mai-20261125T140000.000Z.tar.zst.age"
+		place, query, _ := strings.Cut(text, "?")
+		if s, got, err := ParseS3Backup(place+"/"+name+"?"+query, "file"); err != nil || s.String() != want || got != name {
+			t.Errorf("%s: %v, %q, %v", text, s, got, err)
+		}
+		if s, got, err := ParseS3Backup(text, "file"); err != nil || s.String() != want || got != "" {
+			t.Errorf("%s: %v, %q, %v", text, s, got, err)
 		}
 	}
 	for _, text := range []string{"", "backups", "/srv/copies", "s3:backups", "s3://", "s3://B", "https://s3.amazonaws.com/backups", "s3://key:secret@backups/abc",

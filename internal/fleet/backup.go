@@ -35,14 +35,25 @@ func (to Copies) None() bool { return to.Folder == "" && to.S3 == nil }
 
 // Newest is the record of the last copy of a client's backups that was proven there; nil when there is none.
 func (to Copies) Newest(ctx context.Context, c Client) (*backup.Record, error) {
-	if to.S3 == nil {
+	return to.find(ctx, c, "")
+}
+
+// find is the record of a copy by the archive's name, of the newest when that is "".
+func (to Copies) find(ctx context.Context, c Client, archive string) (*backup.Record, error) {
+	switch {
+	case to.None():
+		return nil, nil //nolint:nilnil // there is none
+	case to.S3 != nil:
+		records, err := to.S3.Below(c.Instance()).List(ctx)
+		i := slices.IndexFunc(records, func(r backup.Record) bool { return archive == "" || archive == r.Archive })
+		if err != nil || i < 0 {
+			return nil, err
+		}
+		return &records[i], nil
+	case archive == "":
 		return backup.Newest(filepath.Join(to.Folder, c.Instance()))
 	}
-	records, err := to.S3.Below(c.Instance()).List(ctx)
-	if err != nil || len(records) == 0 {
-		return nil, err
-	}
-	return &records[0], nil
+	return recordBeside(filepath.Join(to.Folder, c.Instance(), archive)), nil
 }
 
 // BackUp has a client's instance make a backup, which it proves by restoring it on its own host, and copies it to where
@@ -72,14 +83,35 @@ func (f *Fleet) BackUp(ctx context.Context, c Client, to Copies) (r backup.Recor
 	if err == nil {
 		kept, err = to.keep(ctx, machine, c, r)
 	}
-	if err == nil && to.S3 == nil { // for a restore without the server
-		err = f.db.Write(ctx, func(tx *sqldb.Tx) error { return set(tx, copiesSetting(c), filepath.Join(to.Folder, c.Instance())) })
+	if err == nil { // for a restore without the server
+		err = f.db.Write(ctx, func(tx *sqldb.Tx) error { return set(tx, copiesSetting(c), to.text()) })
 	}
 	return r, kept, errors.Join(err, w.leave())
 }
 
-// copiesSetting is the row of the folder in which copies of a client's backups were last kept.
+// copiesSetting is the row of where copies of a client's backups were last kept.
 func copiesSetting(c Client) string { return "copies " + c.ID }
+
+// text names the place as it is given to maictl.
+func (to Copies) text() string {
+	if to.S3 != nil {
+		return to.S3.URL()
+	}
+	return to.Folder
+}
+
+// CopiesOf is where copies of a client's backups were last kept, as it was given: a folder or s3://…; without any, maictl's
+// own folder for them.
+func (f *Fleet) CopiesOf(ctx context.Context, c Client) (string, error) {
+	text, known, err := f.setting(ctx, copiesSetting(c))
+	if err == nil && !known {
+		text = f.ownCopies()
+	}
+	return text, err
+}
+
+// ownCopies is where maictl puts what it brings here for a restore.
+func (f *Fleet) ownCopies() string { return filepath.Join(f.dir, "copies") }
 
 // keep copies a backup from its host to where copies are kept, and returns where it is.
 func (to Copies) keep(ctx context.Context, machine *remote.Machine, c Client, r backup.Record) (kept string, err error) {

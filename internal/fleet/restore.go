@@ -23,9 +23,11 @@ import (
 
 // RestoreWish says which backup is to become a client's data, and where.
 type RestoreWish struct {
-	// From is a file of this machine, or the name of a backup on the client's host; "" is the newest of those there and of the
-	// copies that were kept here.
+	// From is a file of this machine, or the name of a backup on the client's host or among Copies; "" is the newest of those there
+	// and of Copies.
 	From string
+	// Copies is where copies were kept.
+	Copies Copies
 	// Identities may open it.
 	Identities []age.Identity
 	// Host is the server on which the client is to live from then on; "" is its own, made anew if it is gone at Hetzner.
@@ -78,7 +80,7 @@ func (f *Fleet) PlanRestore(ctx context.Context, c Client, wish RestoreWish) (r 
 	if err != nil {
 		return r, err
 	}
-	record, err := f.chooseBackup(ctx, machine, &r, wish.From)
+	record, err := f.chooseBackup(ctx, machine, &r, wish)
 	if err != nil {
 		return r, err
 	}
@@ -157,53 +159,55 @@ func (f *Fleet) oldMachine(ctx context.Context, w *work, r Restore) (*remote.Mac
 	return machine, err
 }
 
-// chooseBackup finds the backup that is meant, with what was noted of it, if anything was.
-func (f *Fleet) chooseBackup(ctx context.Context, machine *remote.Machine, r *Restore, from string) (*backup.Record, error) {
+// chooseBackup finds the backup that is meant, with what was noted of it, if anything was. A copy from elsewhere is brought
+// here.
+func (f *Fleet) chooseBackup(ctx context.Context, machine *remote.Machine, r *Restore, wish RestoreWish) (*backup.Record, error) {
+	from := wish.From
 	if from != "" {
 		if _, err := os.Stat(from); err == nil {
 			r.Archive, err = filepath.Abs(from)
 			return recordBeside(r.Archive), err
 		}
-		if machine == nil || filepath.Base(from) != from {
+		if filepath.Base(from) != from {
 			return nil, fault.New(fault.NotFound, "There is no backup %s: no such file here, and no server of %s that has it.", from, r.Client.Name)
 		}
 	}
-	folder, err := f.copies(ctx, r.Client)
+	kept, err := wish.Copies.find(ctx, r.Client, from)
 	if err != nil {
 		return nil, err
 	}
-	var here, there *backup.Record
-	if from == "" {
-		if here, err = backup.Newest(folder); err != nil {
-			return nil, err
-		}
-	}
+	var there *backup.Record
 	if machine != nil {
 		if there, err = newestThere(machine, deploy.Instance{Name: r.Client.Instance()}.Backups(), from); err != nil {
 			return nil, err
 		}
 	}
 	switch {
-	case here == nil && there == nil:
-		return nil, fault.New(fault.NotFound, "There is no backup of %s: neither on its server, nor a copy here that `maictl client backup --to` kept. Name a file with --from.", r.Client.Name)
-	case there == nil || here != nil && !there.CreatedAt.After(here.CreatedAt):
-		r.Archive = filepath.Join(folder, filepath.Base(here.Archive))
-		return here, nil
+	case kept == nil && there == nil && from != "":
+		return nil, fault.New(fault.NotFound, "There is no backup %s, neither as a file here nor on the server nor among the copies.", from)
+	case kept == nil && there == nil:
+		return nil, fault.New(fault.NotFound, "There is no backup of %s: neither on its server, nor a copy that `maictl client backup --to` kept. Name a file or a place in S3 with --from.", r.Client.Name)
+	case there == nil || kept != nil && !there.CreatedAt.After(kept.CreatedAt):
+		r.Archive, err = f.fetchCopy(ctx, r.Client, wish.Copies, *kept)
+		return kept, err
 	case len(there.Recipients) == 0:
 		r.Archive, r.OnHost, r.Manifest, r.sha256 = there.Archive, true, there.Manifest, there.SHA256
 		return there, nil
 	}
-	r.Archive, err = keepCopy(ctx, machine, deploy.Instance{Name: r.Client.Instance()}.Backups(), *there, folder)
+	r.Archive, err = keepCopy(ctx, machine, deploy.Instance{Name: r.Client.Instance()}.Backups(), *there, filepath.Join(f.ownCopies(), r.Client.Instance()))
 	return there, err
 }
 
-// copies is the folder in which copies of a client's backups were last kept, or one of maictl's own.
-func (f *Fleet) copies(ctx context.Context, c Client) (string, error) {
-	folder, known, err := f.setting(ctx, copiesSetting(c))
-	if err == nil && !known {
-		folder = filepath.Join(f.dir, "copies", c.Instance())
+// fetchCopy is the file of a copy. One in S3 is brought here; that of an earlier restore goes.
+func (f *Fleet) fetchCopy(ctx context.Context, c Client, from Copies, r backup.Record) (string, error) {
+	if from.S3 == nil {
+		return filepath.Join(from.Folder, c.Instance(), filepath.Base(r.Archive)), nil
 	}
-	return folder, err
+	dir := filepath.Join(f.ownCopies(), c.Instance(), "s3")
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
+		return "", err
+	}
+	return from.S3.Below(c.Instance()).Fetch(ctx, r.Archive, dir)
 }
 
 // recordBeside reads what was noted of an archive; nil when there is nothing.
@@ -239,9 +243,6 @@ func newestThere(machine *remote.Machine, folder, named string) (*backup.Record,
 		if slices.Contains(names, r.Archive) && (named == "" || named == r.Archive) {
 			return &r, nil
 		}
-	}
-	if named != "" {
-		return nil, fault.New(fault.NotFound, "There is no backup %s, neither as a file here nor on the server.", named)
 	}
 	return nil, nil //nolint:nilnil // there is none
 }

@@ -193,6 +193,11 @@ func (r *restoreRig) asides() (states []string) {
 // restore does what the command does.
 func (r *restoreRig) restore(wish fleet.RestoreWish) (fleet.Restore, error) {
 	r.t.Helper()
+	kept, err := r.fleet.CopiesOf(r.t.Context(), r.client)
+	if err != nil {
+		return fleet.Restore{}, err
+	}
+	wish.Copies.Folder = kept
 	plan, err := r.fleet.PlanRestore(r.t.Context(), r.client, wish)
 	if err != nil {
 		return plan, err
