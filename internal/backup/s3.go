@@ -307,7 +307,7 @@ func (s *S3) Fetch(ctx context.Context, name, dir string) (archive string, err e
 			return errors.Join(err, fault.New(fault.Conflict, "The backup %s in S3 is damaged: its bytes are not those that were verified. Take another one.", r.Archive))
 		}
 		err = s.fetch(ctx, client, ErasedFile, filepath.Join(dir, ErasedFile))
-		if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
+		if refused, ok := errors.AsType[minio.ErrorResponse](err); ok && refused.StatusCode == http.StatusNotFound { // nobody was erased
 			err = os.Remove(filepath.Join(dir, ErasedFile))
 		}
 		return err

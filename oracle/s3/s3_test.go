@@ -5,7 +5,9 @@ package s3
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -194,18 +196,24 @@ func TestCopies(t *testing.T) {
 		t.Errorf("in S3 is %q", names)
 	}
 	env := append(w.place(w.endpoint, "backups", "right.txt"), encrypted...)
-	w.write(filepath.Join(w.data, "backups", "erased.txt"), "0197f3a2-0000-7000-8000-000000000000\n")
 	begun := time.Now()
 	m := w.backup(env)
 	if !strings.HasPrefix(m.CopiedTo, "s3://backups/abc/") || m.NotCopied != "" {
 		t.Fatalf("%+v", m)
 	}
 	t.Logf("made, verified, copied and read back in %s", time.Since(begun).Round(time.Millisecond))
-	if names := w.stored(); len(names) != 3 {
+	if names := w.stored(); len(names) != 2 {
 		t.Errorf("in S3 is %q", names)
 	}
-	w.restores(m.Archive)
-	for range 25 {
+	w.restores(m.Archive, "")
+	erased := "0197f3a2-0000-7000-8000-000000000000\n"
+	w.write(filepath.Join(w.data, "backups", "erased.txt"), erased)
+	m = w.backup(env)
+	if names := w.stored(); len(names) != 5 {
+		t.Errorf("in S3 is %q", names)
+	}
+	w.restores(m.Archive, erased)
+	for range 24 {
 		m = w.backup(env)
 	}
 	if names := w.stored(); len(names) != 2*24+1 {
@@ -219,17 +227,17 @@ func (w *world) from(name string) string {
 	return fmt.Sprintf("s3://backups/abc%s?endpoint=%s&region=nbg1", name, w.endpoint)
 }
 
-// restores brings the instance back, from the newest backup and from one that is named.
-func (w *world) restores(archive string) {
+// restores brings the instance back, from the newest backup and from one that is named, with the list of erased users.
+func (w *world) restores(archive, erased string) {
 	w.t.Helper()
-	for i, name := range []string{"", "/" + archive} {
-		to := filepath.Join(w.dir, fmt.Sprint("back", i))
+	for _, name := range []string{"", "/" + archive} {
+		to := filepath.Join(w.t.TempDir(), "back")
 		code, out, errs := w.run(nil, "restore", w.from(name), "--backup-s3-credentials-file", filepath.Join(w.dir, "right.txt"), "--to", to, "--identity", w.identity, "--yes")
 		if code != 0 || !strings.Contains(out, "Restored into") {
 			w.t.Fatalf("exit %d\n%s%s", code, out, errs)
 		}
-		if text, err := os.ReadFile(filepath.Join(to, "erased.txt")); err != nil || len(text) == 0 {
-			w.t.Errorf("the list of erased users did not come along: %v", err)
+		if text, err := os.ReadFile(filepath.Join(to, "erased.txt")); string(text) != erased || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			w.t.Errorf("the list of erased users is %q, want %q: %v", text, erased, err)
 		}
 	}
 	if left, err := filepath.Glob(filepath.Join(w.dir, "mai-restore-*")); err != nil || len(left) > 0 {
