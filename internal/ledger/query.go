@@ -97,9 +97,10 @@ func (l *Ledger) LastSettled(ctx context.Context, userID string) ([]Intent, erro
 	return l.Calls(ctx, Filter{From: time.Unix(0, 0), To: time.UnixMicro(math.MaxInt64), Users: []string{userID}}, []State{Settled}, "", 1)
 }
 
-// LastOfKind returns the newest call of a kind that a key paid, or is to pay: one or none.
-func (l *Ledger) LastOfKind(ctx context.Context, kind, keyHash string) ([]Intent, error) {
-	return l.list(ctx, `WHERE i.kind = $1 AND i.key_hash = $2 GROUP BY i.id ORDER BY i.sent_at DESC, i.id DESC LIMIT 1`, kind, keyHash)
+// LastOfNobody returns the newest call of a kind that nobody of the client asked for and that a key paid, or is to pay: one or
+// none.
+func (l *Ledger) LastOfNobody(ctx context.Context, kind, keyHash string) ([]Intent, error) {
+	return l.list(ctx, `WHERE i.user_id = '' AND i.kind = $1 AND i.key_hash = $2 GROUP BY i.id ORDER BY i.sent_at DESC, i.id DESC LIMIT 1`, kind, keyHash)
 }
 
 // NextLook is when the next pending intent is to be asked for; zero when there is none.

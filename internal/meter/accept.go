@@ -33,7 +33,7 @@ func (m *Meter) Accept(ctx context.Context) (in ledger.Intent, err error) {
 	if err != nil {
 		return in, err
 	}
-	made, err := m.ledger.LastOfKind(ctx, KindAcceptance, conn.Hash)
+	made, err := m.ledger.LastOfNobody(ctx, KindAcceptance, conn.Hash)
 	if err != nil {
 		return in, err
 	}
