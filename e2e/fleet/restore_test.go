@@ -261,6 +261,36 @@ func TestKilledRestoreOnNewServer(t *testing.T) {
 	}
 }
 
+// TestRestoreElsewhere moves a client to another server while its own is well, and back when the power of that one fails.
+func TestRestoreElsewhere(t *testing.T) {
+	needRig(t)
+	p := newProvider(t)
+	s := p.backUp(p.deployed("Company ABC"), "Company ABC")
+	const domain = "companyabc." + baseDomain
+	second := p.adopt("shared2", 11)
+	first := strings.TrimSuffix(second, "11") + "10"
+	move := func(host, address string) {
+		t.Helper()
+		if err := p.pebble.record(t.Context(), domain, address); err != nil {
+			t.Fatal(err)
+		}
+		var r restored
+		ran := p.must(&r, append(s.restore(), "--host", host)...)
+		t.Logf("on %s in %.1f s:\n%s", r.Server, r.Seconds, strings.Join(ran.steps, "\n"))
+		s.http.CloseIdleConnections()
+		s.back()
+		p.settled()
+	}
+	move("shared2", second)
+	if left, err := p.machines.inside(t.Context(), "shared1", "docker", "ps", "--all", "--format", "{{.Names}}"); err != nil || left != "mai-edge" {
+		t.Errorf("on the first server there is %q, %v", left, err)
+	}
+	if err := p.machines.Stop(t.Context(), "shared2"); err != nil {
+		t.Fatal(err)
+	}
+	move("shared1", first)
+}
+
 // TestRestoreTroubles is what a restore does without a key, and what it refuses, in words, while the instance stays as it is: backups that are not what was
 // made, and a disk without room, until there is some.
 func TestRestoreTroubles(t *testing.T) {
