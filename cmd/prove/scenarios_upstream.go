@@ -93,8 +93,8 @@ func (p *proof) wireFaults() []fault {
 	all = append(all, named(broken, "drop_after_headers", "drop_mid", "reset", "stall_headers", "stall_chunk", "comments", "comments_only",
 		"endless", "gzip", "gzip_bomb", "huge_line", "drip_ms:50")...)
 	all = append(all, same("drop_mid, billed in full", broken, directive{Tokens: 12, Fault: "stall_chunk", NonStopping: true}))
-	if !p.quick {
-		all = append(all, named(broken, "drip_ms:10")...)
+	if !p.quick { // no silence and, at 600 bytes and more, still longer than an answer may take to begin
+		all = append(all, named(broken, "drip_ms:20")...)
 	}
 	return all
 }
