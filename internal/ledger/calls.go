@@ -20,7 +20,7 @@ func (l *Ledger) Calls(ctx context.Context, f Filter, states []State, before str
 		if err != nil {
 			return err
 		}
-		ids, err := callIDs(tx, callsPage{Filter: f, states: states, limit: limit, known: known}, before)
+		ids, err := callIDs(tx, callsPage{Filter: f, states: states, limit: limit, known: known.byID}, before)
 		if err != nil {
 			return err
 		}
@@ -186,24 +186,17 @@ func (l *Ledger) Find(ctx context.Context, id string) ([]Intent, error) {
 	return l.list(ctx, `WHERE i.id = $1 OR i.generation_id = $1 GROUP BY i.id`, id)
 }
 
-// Known are the values that calls have had so far, sorted.
+// Known are the values that calls have had so far, sorted; not to be changed.
 type Known struct{ Users, Teams, Models, Kinds, APIKeys []string }
 
 // Known returns what there is to filter by.
 func (l *Ledger) Known(ctx context.Context) (k Known, err error) {
-	var all map[int64]series
-	err = l.db.Read(ctx, func(tx *sqldb.Tx) (err error) {
-		all, err = l.series.all(tx)
+	err = l.db.Read(ctx, func(tx *sqldb.Tx) error {
+		known, err := l.series.all(tx)
+		v := known.values
+		k = Known{v["user_id"], v["team_id"], v["model"], v["kind"], v["api_key_id"]}
 		return err
 	})
-	for _, s := range all {
-		k.Users, k.Teams, k.Models = append(k.Users, s.userID), append(k.Teams, s.teamID), append(k.Models, s.model)
-		k.Kinds, k.APIKeys = append(k.Kinds, s.kind), append(k.APIKeys, s.apiKeyID)
-	}
-	for _, values := range []*[]string{&k.Users, &k.Teams, &k.Models, &k.Kinds, &k.APIKeys} {
-		slices.Sort(*values)
-		*values = slices.Compact(*values)
-	}
 	return k, err
 }
 

@@ -69,7 +69,7 @@ type Ledger struct {
 // earlier process left open: an intent whose generation id is stored becomes pending, any other that was sent
 // becomes unknown. It refuses books whose chain is broken.
 func Open(ctx context.Context, db *sqldb.DB, log *slog.Logger) (*Ledger, error) {
-	l := &Ledger{db: db, owner: uuid.NewString(), log: log, series: seriesList{byID: map[int64]series{}},
+	l := &Ledger{db: db, owner: uuid.NewString(), log: log, series: seriesList{known: &knownSeries{byID: map[int64]series{}, values: map[string][]string{}}},
 		watches: watches{open: map[*Watch]bool{}}}
 	err := db.Write(ctx, func(tx *sqldb.Tx) (err error) {
 		if l.books, err = loadBooks(tx); err == nil {

@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"sort"
@@ -145,16 +146,16 @@ func (l *Ledger) fill(tx *sqldb.Tx, g *grouping, f Filter, zone *time.Location) 
 		firstMonth, endMonth = kept.months(from, to)
 	}
 	for _, quarters := range []Filter{f.during(f.From, from), f.during(to, f.To)} {
-		if err := quarters.quarters(tx, known, g.add); err != nil {
+		if err := quarters.quarters(tx, known.byID, g.add); err != nil {
 			return nil, err
 		}
 	}
 	for _, days := range []Filter{f.during(from, firstMonth), f.during(endMonth, to)} {
-		if err := g.read(tx, Day, days); err != nil {
+		if err := g.read(tx, known, Day, days); err != nil {
 			return nil, err
 		}
 	}
-	if err := g.read(tx, Month, f.during(firstMonth, endMonth)); err != nil {
+	if err := g.read(tx, known, Month, f.during(firstMonth, endMonth)); err != nil {
 		return nil, err
 	}
 	if err := openSums(tx, f, g.add); err != nil {
@@ -225,7 +226,7 @@ func (f Filter) quarters(tx *sqldb.Tx, known map[int64]series, each func(at int6
 
 // read reads whole days or months: those of single values when nothing else matters, which are few, else those of all series.
 // SQLite adds up what has the same place in the grouping: every row that leaves it costs many times what one costs within.
-func (g *grouping) read(tx *sqldb.Tx, span Span, f Filter) error {
+func (g *grouping) read(tx *sqldb.Tx, known *knownSeries, span Span, f Filter) error {
 	if !f.From.Before(f.To) {
 		return nil
 	}
@@ -260,9 +261,16 @@ func (g *grouping) read(tx *sqldb.Tx, span Span, f Filter) error {
 	if len(g.fields) > 0 {
 		at, group = at+`, value`, append(group, `value`)
 	}
-	where, args := f.where(` WHERE `, append(args, one.column))
-	return g.each(tx, `SELECT `+at+`, `+sums+` FROM rollup_`+string(span)+`_values WHERE field = $3 AND value IN (SELECT `+one.column+` FROM rollup_series`+where+`)
-		AND at >= $1 AND at < $2 GROUP BY `+strings.Join(append(group, `field`), `, `), args)
+	values := known.values[one.column]
+	if wanted := *one.wanted(&f); len(wanted) > 0 {
+		values = wanted
+	}
+	list, err := json.Marshal(values)
+	if err != nil {
+		return err
+	}
+	return g.each(tx, `SELECT `+at+`, `+sums+` FROM rollup_`+string(span)+`_values WHERE field = $3 AND value IN (SELECT value FROM json_each($4))
+		AND at >= $1 AND at < $2 GROUP BY `+strings.Join(append(group, `field`), `, `), append(args, one.column, string(list)))
 }
 
 // each adds the rows of a query: a time, the values of the fields that are grouped by, and sums.
@@ -343,33 +351,44 @@ func (f Filter) where(prefix string, args []any) (string, []any) {
 
 // seriesList are the series that readers have seen. They never change, so that only new ones are read.
 type seriesList struct {
-	mu   sync.Mutex
-	byID map[int64]series
-	last int64
+	mu    sync.Mutex
+	known *knownSeries
+	last  int64
 }
 
-// all returns the series by their number; the map must not be changed.
-func (l *seriesList) all(tx *sqldb.Tx) (map[int64]series, error) {
+// knownSeries are series by their number, and the values that each of their fields has, by its column, sorted. They do not
+// change.
+type knownSeries struct {
+	byID   map[int64]series
+	values map[string][]string
+}
+
+// all returns the series.
+func (l *seriesList) all(tx *sqldb.Tx) (*knownSeries, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	byID, last := l.byID, l.last
-	added := 0
+	last, added := l.last, map[int64]series{}
 	err := tx.Each(`SELECT id, user_id, team_id, api_key_id, model, kind FROM rollup_series WHERE id > $1 ORDER BY id`, []any{last},
 		func(scan func(...any) error) error {
-			if added == 0 {
-				byID = maps.Clone(byID)
-			}
 			var s series
 			err := scan(&last, &s.userID, &s.teamID, &s.apiKeyID, &s.model, &s.kind)
-			byID[last] = s
-			added++
+			added[last] = s
 			return err
 		})
-	if err != nil || added == 0 {
-		return l.byID, err
+	if err != nil || len(added) == 0 {
+		return l.known, err
 	}
-	l.byID, l.last = byID, last
-	return byID, nil
+	next := &knownSeries{byID: maps.Clone(l.known.byID), values: map[string][]string{}}
+	maps.Copy(next.byID, added)
+	for _, f := range fields() {
+		values := map[string]bool{}
+		for _, s := range next.byID {
+			values[*f.in(&s)] = true
+		}
+		next.values[f.column] = slices.Sorted(maps.Keys(values))
+	}
+	l.known, l.last = next, last
+	return next, nil
 }
 
 // grouping collects sums by what they have in common.
