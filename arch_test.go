@@ -34,7 +34,7 @@ var imports = map[string][]string{
 	"cmd/prove": {"internal/money"},
 
 	"internal/account": {"internal/fault", "internal/sqldb"},
-	"internal/backup":  {"internal/fault", "internal/ledger", "internal/money", "internal/sqldb"},
+	"internal/backup":  {"internal/fault", "internal/ledger", "internal/money", "internal/sqldb", "internal/throttle"},
 	"internal/chat":    {"internal/fault", "internal/ledger", "internal/meter", "internal/money", "internal/openai", "internal/sqldb"},
 	"internal/demo": {
 		"internal/account", "internal/chat", "internal/fault", "internal/ledger", "internal/meter", "internal/money", "internal/openrouter",
@@ -66,10 +66,11 @@ var imports = map[string][]string{
 		"internal/account", "internal/backup", "internal/chat", "internal/fault", "internal/gateway", "internal/ledger", "internal/meter",
 		"internal/money", "internal/notify", "internal/openrouter", "internal/reporting", "internal/sqldb", "internal/summary", "internal/webapp", "web",
 	},
-	"internal/sqldb": {"internal/fault"},
+	"internal/sqldb": {"internal/fault", "internal/throttle"},
 	// What leaves an instance for the provider: both programs know its shape, and it knows neither.
-	"internal/summary": {"internal/money"},
-	"internal/webapp":  {"internal/fault"},
+	"internal/summary":  {"internal/money"},
+	"internal/throttle": {},
+	"internal/webapp":   {"internal/fault"},
 
 	"bench": {"internal/ledger", "internal/money", "internal/sqldb"},
 	"edge":  {},

@@ -78,13 +78,13 @@ func (p *program) clientRestore() *cobra.Command {
 			}
 			return p.sayRestored(ctx, cmd, f, r, aside, time.Since(begun))
 		}, named(1, 1))
-	cmd.Long = `restore brings a client's instance back from a backup: one that "maictl client backup --to" kept, here or in S3, or one on its server. It
-says how old the backup is and what would be lost, and asks. A backup that is damaged, or that no given key opens, is refused
+	cmd.Long = `restore brings a client's instance back from a backup: one that "maictl client backup --to" kept, here or in S3, or one on its
+server. It says how old the backup is and what would be lost, and asks. A backup that is damaged, or that no given key opens, is refused
 before anything is changed. The key stays here: the backup is decrypted here and goes to the server through SSH. There it is
 restored beside the data and its ledger verified; only then the instance stops, its data are put aside, and it starts with those
 of the backup. A server that is gone at Hetzner is made anew first, of the type that it was, with its name in DNS. What was spent since
 the backup shows in the workspace as a gap, and is never billed. It can be killed at any moment: run it again, or "maictl resume".`
-	cmd.Flags().StringVar(&wish.From, "from", "", "the backup: a file here, the name of one on the server or among the copies, or the place in S3 that was given to --to, for the newest there")
+	cmd.Flags().StringVar(&wish.From, "from", "", "the backup: a file here, the name of one on the server, or one in S3: the place that was given to --to, for the newest there, with a name at its end or without")
 	cmd.Flags().BoolVar(&newest, "newest", true, "the newest of the copies and the backups on the server; what happens without --from")
 	cmd.Flags().StringVar(&identity, "identity", "", "file with a key that opens it (AGE-SECRET-KEY-1...)")
 	cmd.Flags().StringVar(&wish.Host, "host", "", "another server to live on from then on; needs a domain")
@@ -96,7 +96,7 @@ the backup shows in the workspace as a gap, and is never billed. It can be kille
 	return cmd
 }
 
-// fromCopies has a wish look where copies were kept: where --from says or, when it says nothing, where they last were.
+// fromCopies has a wish look where copies were kept: in S3 when --from says so, and where they last were when it says nothing.
 func (p *program) fromCopies(ctx context.Context, f *fleet.Fleet, c fleet.Client, wish *fleet.RestoreWish) error {
 	if wish.From == "" {
 		place, err := f.CopiesOf(ctx, c)

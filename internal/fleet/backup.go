@@ -38,22 +38,20 @@ func (to Copies) Newest(ctx context.Context, c Client) (*backup.Record, error) {
 	return to.find(ctx, c, "")
 }
 
-// find is the record of a copy by the archive's name, of the newest when that is "".
-func (to Copies) find(ctx context.Context, c Client, archive string) (*backup.Record, error) {
-	switch {
-	case to.None():
-		return nil, nil //nolint:nilnil // there is none
-	case to.S3 != nil:
-		records, err := to.S3.Below(c.Instance()).List(ctx)
-		i := slices.IndexFunc(records, func(r backup.Record) bool { return archive == "" || archive == r.Archive })
-		if err != nil || i < 0 {
-			return nil, err
+// find is the record of the newest copy, or in S3 of the one of that name.
+func (to Copies) find(ctx context.Context, c Client, named string) (*backup.Record, error) {
+	if to.S3 == nil {
+		if to.None() || named != "" {
+			return nil, nil //nolint:nilnil // a file is named by its path
 		}
-		return &records[i], nil
-	case archive == "":
 		return backup.Newest(filepath.Join(to.Folder, c.Instance()))
 	}
-	return recordBeside(filepath.Join(to.Folder, c.Instance(), archive)), nil
+	records, err := to.S3.Below(c.Instance()).List(ctx)
+	i := slices.IndexFunc(records, func(r backup.Record) bool { return named == "" || named == r.Archive })
+	if err != nil || i < 0 {
+		return nil, err
+	}
+	return &records[i], nil
 }
 
 // BackUp has a client's instance make a backup, which it proves by restoring it on its own host, and copies it to where

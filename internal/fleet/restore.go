@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,8 +24,8 @@ import (
 
 // RestoreWish says which backup is to become a client's data, and where.
 type RestoreWish struct {
-	// From is a file of this machine, or the name of a backup on the client's host or among Copies; "" is the newest of those there
-	// and of Copies.
+	// From is a file of this machine, or the name of a backup on the client's host or in S3; "" is the newest of those there and of
+	// the copies.
 	From string
 	// Copies is where copies were kept.
 	Copies Copies
@@ -184,7 +185,7 @@ func (f *Fleet) chooseBackup(ctx context.Context, machine *remote.Machine, r *Re
 	}
 	switch {
 	case kept == nil && there == nil && from != "":
-		return nil, fault.New(fault.NotFound, "There is no backup %s, neither as a file here nor on the server nor among the copies.", from)
+		return nil, fault.New(fault.NotFound, "There is no backup %s, neither as a file here nor on the server nor in S3.", from)
 	case kept == nil && there == nil:
 		return nil, fault.New(fault.NotFound, "There is no backup of %s: neither on its server, nor a copy that `maictl client backup --to` kept. Name a file or a place in S3 with --from.", r.Client.Name)
 	case there == nil || kept != nil && !there.CreatedAt.After(kept.CreatedAt):
@@ -194,7 +195,7 @@ func (f *Fleet) chooseBackup(ctx context.Context, machine *remote.Machine, r *Re
 		r.Archive, r.OnHost, r.Manifest, r.sha256 = there.Archive, true, there.Manifest, there.SHA256
 		return there, nil
 	}
-	r.Archive, err = keepCopy(ctx, machine, deploy.Instance{Name: r.Client.Instance()}.Backups(), *there, filepath.Join(f.ownCopies(), r.Client.Instance()))
+	r.Archive, err = keepCopy(ctx, machine, deploy.Instance{Name: r.Client.Instance()}.Backups(), *there, filepath.Join(cmp.Or(wish.Copies.Folder, f.ownCopies()), r.Client.Instance()))
 	return there, err
 }
 

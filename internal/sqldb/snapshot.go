@@ -96,8 +96,8 @@ func copySteps(ctx context.Context, step func(func(*sql.Conn) error) error, copy
 		if err := step(func(*sql.Conn) (err error) { more, err = copying.Step(pages); return err }); err != nil || !more {
 			return err
 		}
-		if copying.Remaining() > left {
-			pages = min(2*pages, math.MaxInt32/2) // it began anew
+		if copying.Remaining() >= left {
+			pages = min(2*pages, math.MaxInt32/2) // it began anew, perhaps with every step
 		}
 		left = copying.Remaining()
 		if n%writeOutSteps == 0 {

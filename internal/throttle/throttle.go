@@ -44,6 +44,7 @@ type File struct {
 	dirty int
 }
 
+// Write is that of an os.File.
 func (f *File) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
 	if f.dirty += n; err == nil && f.dirty > writeOutEvery {
