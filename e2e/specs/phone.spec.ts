@@ -27,7 +27,7 @@ test('menu, sending by the button, charge and models as sheets', async ({ chat }
   await page.getByRole('button', { name: 'Menu' }).tap()
   const drawer = page.getByRole('dialog', { name: 'Menu' })
   await expect(drawer.getByRole('navigation', { name: 'Chats' }).getByRole('link')).toHaveCount(1)
-  await drawer.getByRole('link', { name: 'New chat' }).tap()
+  await drawer.getByRole('link', { name: 'New chat', exact: true }).tap()
   await expect(drawer).toBeHidden()
   await expect(chat.message).toHaveValue('')
   await expect(chat.answers).toHaveCount(0)

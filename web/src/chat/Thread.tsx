@@ -64,7 +64,7 @@ function useEarlier(chatId: string, path: Message[], near: boolean) {
 export function Thread({ chat, path, busy, onVersion, onRegenerate, onContinue, onEdit, handle }: Props) {
   const { t } = useLingui()
   const scroller = useRef<HTMLDivElement>(null)
-  const { away, jump, release, settle } = useScroll(scroller)
+  const { away, jump, hold, settle } = useScroll(scroller)
   const [focused, setFocused] = useState<string>()
   const focusedAt = focused === undefined ? -1 : path.findIndex((m) => m.id === focused)
   const [start] = useState(() => path.reduce((height, message) => height + guess(message), 0))
@@ -101,12 +101,16 @@ export function Thread({ chat, path, busy, onVersion, onRegenerate, onContinue, 
   useImperativeHandle(handle, () => ({ toEnd: jump }), [jump])
   const items = rows.getVirtualItems()
   const earlier = useEarlier(chat.id, path, (items[0]?.index ?? 0) < nearTop)
+  const shown = useRef({ messages: chat.messages, path })
+  shown.current = { messages: chat.messages, path }
   const showVersion = useCallback(
     (id: string) => {
-      release() // what was changed stays where it is
+      const { messages, path } = shown.current
+      const parent = messages.find((m) => m.id === id)?.parent_id
+      hold(path.findIndex((m) => m.id === parent) + 1) // the other version stays where this one is
       onVersion(id)
     },
-    [release, onVersion],
+    [hold, onVersion],
   )
   const onFocus = (e: React.FocusEvent) => {
     const row = e.target.closest<HTMLElement>('.thread-item')

@@ -3,35 +3,56 @@ import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useSta
 /** This near to the end counts as the end. */
 const nearEnd = 32
 
+/** What a person does. */
+const inputs = ['wheel', 'keydown', 'touchstart', 'pointerdown'] as const
+
+/** A row of the thread, and how far below the top of the window it is kept. */
+interface Held {
+  index: number
+  top: number
+}
+
+function topOf(scroller: HTMLElement, index: number): number | undefined {
+  const row = scroller.querySelector(`.thread-item[data-index="${index}"]`)
+  return row ? row.getBoundingClientRect().top - scroller.getBoundingClientRect().top : undefined
+}
+
 /**
  * Keeps the thread at its end while the person is there; it begins there. What lets go is what the person does (wheel,
  * key, finger, scroll bar), never a distance: content that grows fast must not be taken for somebody scrolling.
  */
 export function useScroll(scroller: RefObject<HTMLElement | null>) {
   const following = useRef(true)
-  const held = useRef(false)
+  const held = useRef<Held>(undefined)
   const [away, setAway] = useState(false)
 
   /** Call it when the content has got another height. */
   const settle = useCallback(() => {
     const el = scroller.current
     if (!el) return
+    const top = held.current && topOf(el, held.current.index)
+    if (held.current && top !== undefined && Math.abs(top - held.current.top) >= 1)
+      el.scrollTop += top - held.current.top
     if (following.current) el.scrollTop = el.scrollHeight
     else setAway(el.scrollHeight - el.scrollTop - el.clientHeight > nearEnd)
   }, [scroller])
 
   const jump = useCallback(() => {
     following.current = true
-    held.current = false
+    held.current = undefined
     setAway(false)
     settle()
   }, [settle])
 
-  /** Stays where it is until the person scrolls: other content may pass by the end while its heights are found out. */
-  const release = useCallback(() => {
-    following.current = false
-    held.current = true
-  }, [])
+  /** Keeps a row where it is until the person does something: what is around it changes while its heights are found out. */
+  const hold = useCallback(
+    (index: number) => {
+      const top = scroller.current ? topOf(scroller.current, index) : undefined
+      following.current = false
+      held.current = top === undefined ? undefined : { index, top }
+    },
+    [scroller],
+  )
 
   useLayoutEffect(jump, [jump])
 
@@ -46,15 +67,12 @@ export function useScroll(scroller: RefObject<HTMLElement | null>) {
       if (el.scrollHeight > el.clientHeight + 1) following.current = false
     }
     const onWheel = (e: WheelEvent) => {
-      held.current = false
       if (e.deltaY < 0) letGo()
     }
     const onKey = (e: KeyboardEvent) => {
-      if (['ArrowDown', 'PageDown', 'End', ' '].includes(e.key)) held.current = false
       if (['ArrowUp', 'PageUp', 'Home'].includes(e.key)) letGo()
     }
     const onTouchStart = (e: TouchEvent) => {
-      held.current = false
       touchY = e.touches[0]?.clientY ?? 0
     }
     const onTouchMove = (e: TouchEvent) => {
@@ -63,12 +81,15 @@ export function useScroll(scroller: RefObject<HTMLElement | null>) {
     // The scroll bar itself: the press lands on the scroller, not on what it holds.
     const onDown = (e: PointerEvent) => {
       dragging = e.target === el
-      if (dragging) held.current = false
     }
     const onUp = () => {
       dragging = false
     }
+    const onInput = () => {
+      held.current = undefined
+    }
     const onScroll = () => {
+      if (held.current) settle()
       const gap = el.scrollHeight - el.scrollTop - el.clientHeight
       // Moving up without the content getting shorter is never our doing: focus went to something further up, or find did.
       const moved = el.scrollTop < last && gap > nearEnd && el.scrollHeight >= lastHeight
@@ -81,6 +102,7 @@ export function useScroll(scroller: RefObject<HTMLElement | null>) {
     // A smaller window (a phone's keyboard) must not hide the end.
     const resized = new ResizeObserver(settle)
     resized.observe(el)
+    for (const kind of inputs) window.addEventListener(kind, onInput, { capture: true, passive: true })
     el.addEventListener('wheel', onWheel, { passive: true })
     el.addEventListener('keydown', onKey)
     el.addEventListener('touchstart', onTouchStart, { passive: true })
@@ -90,6 +112,7 @@ export function useScroll(scroller: RefObject<HTMLElement | null>) {
     el.addEventListener('scroll', onScroll, { passive: true })
     return () => {
       resized.disconnect()
+      for (const kind of inputs) window.removeEventListener(kind, onInput, { capture: true })
       el.removeEventListener('wheel', onWheel)
       el.removeEventListener('keydown', onKey)
       el.removeEventListener('touchstart', onTouchStart)
@@ -100,5 +123,5 @@ export function useScroll(scroller: RefObject<HTMLElement | null>) {
     }
   }, [scroller, settle])
 
-  return { away, jump, release, settle }
+  return { away, jump, hold, settle }
 }
