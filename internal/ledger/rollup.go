@@ -115,19 +115,26 @@ func loadRollups(tx *sqldb.Tx) (*rollups, error) {
 
 // add counts into the bucket of a time, to be written out with the commit.
 func (r *rollups) add(tx *sqldb.Tx, s series, at int64, more Sums) error {
-	key := rollup{bucket(at), s}
-	before, had := r.changed[key]
-	next, err := before.Add(more)
-	if err != nil {
+	if err := addChange(tx, r.changed, rollup{bucket(at), s}, more); err != nil {
 		return fmt.Errorf("roll up: %w", err)
 	}
-	r.changed[key] = next
+	tx.BeforeCommit(r, r.flush)
+	return nil
+}
+
+// addChange adds to what has changed since the last commit, and takes it back with the transaction.
+func addChange[K comparable, V interface{ Add(V) (V, error) }](tx *sqldb.Tx, changed map[K]V, key K, more V) error {
+	before, had := changed[key]
+	next, err := before.Add(more)
+	if err != nil {
+		return err
+	}
+	changed[key] = next
 	tx.Undo(func() {
-		if r.changed[key] = before; !had {
-			delete(r.changed, key)
+		if changed[key] = before; !had {
+			delete(changed, key)
 		}
 	})
-	tx.BeforeCommit(r, r.flush)
 	return nil
 }
 

@@ -22,7 +22,8 @@ type unverifiedDay struct {
 	day     int64
 }
 
-func (u unverified) add(more unverified) (unverified, error) {
+// Add returns both together. It fails when the amount becomes too large to be counted.
+func (u unverified) Add(more unverified) (unverified, error) {
 	atMost, err := u.atMost.Add(more.atMost)
 	return unverified{u.calls + more.calls, atMost}, err
 }
@@ -32,18 +33,9 @@ const utcDay int64 = 24 * 60 * 60 * 1_000_000
 
 // countUnverified counts calls that were sent at a time, in microseconds, to be written out with the commit.
 func (b *books) countUnverified(tx *sqldb.Tx, keyHash string, sentAt int64, more unverified) error {
-	key := unverifiedDay{keyHash, sentAt - sentAt%utcDay}
-	before, had := b.unverified[key]
-	next, err := before.add(more)
-	if err != nil {
+	if err := addChange(tx, b.unverified, unverifiedDay{keyHash, sentAt - sentAt%utcDay}, more); err != nil {
 		return fmt.Errorf("count what is not verified: %w", err)
 	}
-	b.unverified[key] = next
-	tx.Undo(func() {
-		if b.unverified[key] = before; !had {
-			delete(b.unverified, key)
-		}
-	})
 	tx.BeforeCommit(b, b.flushUnverified)
 	return nil
 }
