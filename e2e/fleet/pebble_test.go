@@ -36,6 +36,9 @@ type pebble struct {
 
 const pebbleVersion = "v2.10.1"
 
+// pebbleTimeout is how long a request to one of its programs may take.
+const pebbleTimeout = 5 * time.Second
+
 // pebbleBinary builds one of Pebble's programs from the Go proxy, once.
 func pebbleBinary(ctx context.Context, name string) (string, error) {
 	dir, err := cache()
@@ -51,8 +54,22 @@ func pebbleBinary(ctx context.Context, name string) (string, error) {
 	return binary, err
 }
 
-// newPebble starts the authority and its DNS server, reached by machines at the gateway.
+// newPebble starts the authority and its DNS server, reached by machines at the gateway. They take no port 0, so they are
+// started again at others when the ports that were free a moment ago do not work for them.
 func newPebble(t *testing.T, gateway string) *pebble {
+	t.Helper()
+	p, err := tryPebble(t, gateway)
+	for tries := 1; err != nil && tries < 3; tries++ {
+		t.Logf("Pebble does not answer: %v", err)
+		p, err = tryPebble(t, gateway)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func tryPebble(t *testing.T, gateway string) (*pebble, error) {
 	t.Helper()
 	ctx, dir := t.Context(), t.TempDir()
 	authority := net.JoinHostPort(gateway, freePort(t, gateway))
@@ -77,8 +94,8 @@ func newPebble(t *testing.T, gateway string) *pebble {
 	// The pauses that Pebble makes up are for finding bugs in its clients, at the price of minutes.
 	start(t, filepath.Join(dir, "pebble.log"), []string{"PEBBLE_VA_NOSLEEP=1"}, pebbleProgram(t, "pebble"), "-config", configFile, "-dnsserver", dns)
 
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: own}}}
-	err = wait(ctx, 30*time.Second, func() error {
+	client := &http.Client{Timeout: pebbleTimeout, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: own}}}
+	return p, wait(ctx, 10*time.Second, func() error {
 		if err := p.tell(ctx, "clear-a", map[string]any{"host": "nobody.example."}); err != nil {
 			return err
 		}
@@ -93,10 +110,6 @@ func newPebble(t *testing.T, gateway string) *pebble {
 		}
 		return os.WriteFile(p.issuer, root, 0o600)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
 
 func pebbleProgram(t *testing.T, name string) string {
@@ -125,7 +138,7 @@ func (p *pebble) tell(ctx context.Context, what string, body map[string]any) err
 	if err != nil {
 		return err
 	}
-	reply, err := http.DefaultClient.Do(req)
+	reply, err := (&http.Client{Timeout: pebbleTimeout}).Do(req)
 	if err != nil {
 		return err
 	}
@@ -148,7 +161,8 @@ func start(t *testing.T, log string, env []string, name string, args ...string) 
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Logf("%s said:\n%.4000s", filepath.Base(name), p.said())
+			said := p.said()
+			t.Logf("%s said:\n%s", filepath.Base(name), said[max(0, len(said)-4000):])
 		}
 	})
 	return p
