@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -84,7 +85,7 @@ before anything is changed. The key stays here: the backup is decrypted here and
 restored beside the data and its ledger verified; only then the instance stops, its data are put aside, and it starts with those
 of the backup. A server that is gone at Hetzner is made anew first, of the type that it was, with its name in DNS. What was spent since
 the backup shows in the workspace as a gap, and is never billed. It can be killed at any moment: run it again, or "maictl resume".`
-	cmd.Flags().StringVar(&wish.From, "from", "", "the backup: a file here, the name of one on the server, or one in S3: the place that was given to --to, for the newest there, with a name at its end or without")
+	cmd.Flags().StringVar(&wish.From, "from", "", "the backup: a file here, the name of one on the server, or s3://.../NAME; a folder or a place in S3 that was given to --to is the newest there")
 	cmd.Flags().BoolVar(&newest, "newest", true, "the newest of the copies and the backups on the server; what happens without --from")
 	cmd.Flags().StringVar(&identity, "identity", "", "file with a key that opens it (AGE-SECRET-KEY-1...)")
 	cmd.Flags().StringVar(&wish.Host, "host", "", "another server to live on from then on; needs a domain")
@@ -96,34 +97,40 @@ the backup shows in the workspace as a gap, and is never billed. It can be kille
 	return cmd
 }
 
-// fromCopies has a wish look where copies were kept: in S3 when --from says so, and where they last were when it says nothing.
+// fromCopies has a wish look where copies were kept: in the folder or the place in S3 that --from names, and where they last
+// were when it says nothing.
 func (p *program) fromCopies(ctx context.Context, f *fleet.Fleet, c fleet.Client, wish *fleet.RestoreWish) error {
-	if wish.From == "" {
+	from := wish.From
+	if from == "" {
 		place, err := f.CopiesOf(ctx, c)
 		if err == nil {
 			wish.Copies, err = p.copies(place)
 		}
 		return err
 	}
-	if !strings.HasPrefix(wish.From, "s3:") {
-		return nil
-	}
-	place, name, err := p.inS3(wish.From)
-	if err != nil {
-		return err
-	}
-	wish.Copies, wish.From = fleet.Copies{S3: place}, name
-	if name != "" {
-		return nil
+	if strings.HasPrefix(from, "s3:") {
+		place, name, err := p.inS3(from)
+		wish.Copies, wish.From = fleet.Copies{S3: place}, name
+		if err != nil || name != "" {
+			return err
+		}
+	} else {
+		if folder, err := os.Stat(from); err != nil || !folder.IsDir() {
+			return nil //nolint:nilerr // a file, or the name of a backup on the server
+		}
+		wish.Copies = fleet.Copies{Folder: from}
 	}
 	newest, err := wish.Copies.Newest(ctx, c)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case newest == nil:
+		return fault.New(fault.NotFound, "There is no copy of a backup of %s in %s. Give the place as it was given to `maictl client backup --to`.", c.Name, from)
+	case wish.Copies.S3 != nil:
+		wish.From = newest.Archive
+	default:
+		wish.From = wish.Copies.Path(c, *newest)
 	}
-	if newest == nil {
-		return fault.New(fault.NotFound, "There is no copy of a backup of %s in %s. Give the place as it was given to `maictl client backup --to`.", c.Name, place)
-	}
-	wish.From = newest.Archive
 	return nil
 }
 

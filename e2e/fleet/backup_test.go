@@ -95,7 +95,8 @@ func TestBackupAll(t *testing.T) {
 	restore := []string{"client", "restore", s.client, "--identity", s.keyFile}
 	fails("There is no copy of a backup of Company ABC", append(restore, "--yes", "--from", "s3://backups/elsewhere?endpoint="+endpoint+"&region=nbg1")...)
 	var r struct{ Archive string }
-	for _, from := range [][]string{nil, {"--from", place}} { // where copies were last kept, and where it is told
+	one := "s3://backups/mai/mai-companyabc/" + list[0].Archive + "?endpoint=" + endpoint + "&region=nbg1"
+	for _, from := range [][]string{nil, {"--from", place}, {"--from", one}} { // where copies were last kept, and where it is told
 		p.must(&r, append(restore, from...)...)
 		if want := filepath.Join("s3", list[0].Archive); !strings.HasSuffix(r.Archive, want) {
 			t.Errorf("restored %s, want %s", r.Archive, want)

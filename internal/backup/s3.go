@@ -84,10 +84,12 @@ func (s *S3) URL() string {
 	return (&url.URL{Scheme: "s3", Host: s.bucket, Path: "/" + s.prefix, RawQuery: query.Encode()}).String()
 }
 
-// Below is a folder of the place.
+// Below is a folder of the place, or the place when it is that folder already.
 func (s *S3) Below(folder string) *S3 {
 	below := *s
-	below.prefix += folder + "/"
+	if path.Base(s.prefix) != folder {
+		below.prefix += folder + "/"
+	}
 	return &below
 }
 

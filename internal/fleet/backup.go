@@ -33,6 +33,19 @@ type Copies struct {
 // None reports whether none are kept.
 func (to Copies) None() bool { return to.Folder == "" && to.S3 == nil }
 
+// folder is where a client's copies are among those of all, or the place itself when it is that folder already.
+func (to Copies) folder(c Client) string {
+	if filepath.Base(to.Folder) == c.Instance() {
+		return to.Folder
+	}
+	return filepath.Join(to.Folder, c.Instance())
+}
+
+// Path is the file of a copy that is kept in a folder.
+func (to Copies) Path(c Client, r backup.Record) string {
+	return filepath.Join(to.folder(c), r.Archive)
+}
+
 // Newest is the record of the last copy of a client's backups that was proven there; nil when there is none.
 func (to Copies) Newest(ctx context.Context, c Client) (*backup.Record, error) {
 	return to.find(ctx, c, "")
@@ -44,7 +57,7 @@ func (to Copies) find(ctx context.Context, c Client, named string) (*backup.Reco
 		if to.None() || named != "" {
 			return nil, nil //nolint:nilnil // a file is named by its path
 		}
-		return backup.Newest(filepath.Join(to.Folder, c.Instance()))
+		return backup.Newest(to.folder(c))
 	}
 	records, err := to.S3.Below(c.Instance()).List(ctx)
 	i := slices.IndexFunc(records, func(r backup.Record) bool { return named == "" || named == r.Archive })
@@ -115,7 +128,7 @@ func (f *Fleet) ownCopies() string { return filepath.Join(f.dir, "copies") }
 func (to Copies) keep(ctx context.Context, machine *remote.Machine, c Client, r backup.Record) (kept string, err error) {
 	from := deploy.Instance{Name: c.Instance()}.Backups()
 	if to.S3 == nil {
-		return keepCopy(ctx, machine, from, r, filepath.Join(to.Folder, c.Instance()))
+		return keepCopy(ctx, machine, from, r, to.folder(c))
 	}
 	// By way of this machine: no host needs the key of a bucket that holds the backups of all clients.
 	dir, err := os.MkdirTemp("", "maictl-copy-")

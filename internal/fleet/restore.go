@@ -195,14 +195,15 @@ func (f *Fleet) chooseBackup(ctx context.Context, machine *remote.Machine, r *Re
 		r.Archive, r.OnHost, r.Manifest, r.sha256 = there.Archive, true, there.Manifest, there.SHA256
 		return there, nil
 	}
-	r.Archive, err = keepCopy(ctx, machine, deploy.Instance{Name: r.Client.Instance()}.Backups(), *there, filepath.Join(cmp.Or(wish.Copies.Folder, f.ownCopies()), r.Client.Instance()))
+	here := Copies{Folder: cmp.Or(wish.Copies.Folder, f.ownCopies())}
+	r.Archive, err = keepCopy(ctx, machine, deploy.Instance{Name: r.Client.Instance()}.Backups(), *there, here.folder(r.Client))
 	return there, err
 }
 
 // fetchCopy is the file of a copy. One in S3 is brought here; that of an earlier restore goes.
 func (f *Fleet) fetchCopy(ctx context.Context, c Client, from Copies, r backup.Record) (string, error) {
 	if from.S3 == nil {
-		return filepath.Join(from.Folder, c.Instance(), filepath.Base(r.Archive)), nil
+		return from.Path(c, r), nil
 	}
 	dir := filepath.Join(f.ownCopies(), c.Instance(), "s3")
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
