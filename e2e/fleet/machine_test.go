@@ -106,7 +106,7 @@ func (m *machines) Create(ctx context.Context, s sim.Machine) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"create", "--hostname", s.Name, "--label", "mai.fleet=" + s.Name, "--cgroupns=private", "--memory", "4g", "--cpus", "2",
+	args := []string{"create", "--hostname", s.Name, "--label", "mai.fleet=" + s.Name, "--label", ours, "--cgroupns=private", "--memory", "4g", "--cpus", "2",
 		// All that systemd and a Docker engine need, without --privileged, which asks for more than some kernels give.
 		"--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
 		"--security-opt", "systempaths=unconfined", "--device-cgroup-rule", "a *:* rwm",

@@ -344,7 +344,7 @@ func TestRestoreTroubles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused("a full disk", "free", s.restore())
+	refused("a full disk", "The disk of /opt/mai-companyabc/restore/data has 0 MB free", s.restore())
 	inside("mount -o remount,size=500m /small")
 	var r restored
 	p.must(&r, s.restore()...)

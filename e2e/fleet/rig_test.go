@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -71,6 +73,7 @@ func withEngine(run func() int) (code int, err error) {
 		return 0, errors.New("only root can build and boot machines")
 	}
 	if _, err := docker(ctx, "info"); err == nil {
+		removeWhenInterrupted()
 		return run(), nil
 	}
 	if _, err := exec.LookPath("dockerd"); err != nil {
@@ -102,7 +105,30 @@ func withEngine(run func() int) (code int, err error) {
 		fmt.Println(engine.said())
 		return 0, errNoEngine
 	}
+	removeWhenInterrupted()
 	return run(), nil
+}
+
+// ours is the label of the machines of this run.
+var ours = fmt.Sprintf("mai.fleet.run=%d", os.Getpid())
+
+// removeWhenInterrupted removes the machines of this run when somebody breaks it off, as the tests' own cleanups do not run
+// then.
+func removeWhenInterrupted() {
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-interrupted
+		ctx := context.Background()
+		ids, err := docker(ctx, "ps", "--all", "--quiet", "--filter", "label="+ours)
+		if err == nil && ids != "" {
+			_, err = docker(ctx, append([]string{"rm", "--force", "--volumes"}, strings.Fields(ids)...)...)
+		}
+		if err != nil {
+			fmt.Printf("The machines are left: %v. `docker ps --filter label=%s` shows them.\n", err, ours)
+		}
+		os.Exit(130)
+	}()
 }
 
 // permanent is an error after which waiting makes no sense.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"strings"
 
 	"mai/internal/fault"
 )
@@ -119,7 +120,8 @@ func (h *Host) UnpackBackup(ctx context.Context, r Restore) error {
 	_, err := h.once(ctx, r.Instance, []bind{{r.restoreFolder(), restoreInside, false}},
 		"restore", path.Join(restoreInside, path.Base(r.archive())), "--to", restoreInside+"/data", "--yes", "--json")
 	if err != nil {
-		return fault.Wrap(fault.Conflict, err, "The backup could not be restored for %s, and its data are as they were: %s", r.Name, words(err))
+		return fault.Wrap(fault.Conflict, err, "The backup could not be restored for %s, and its data are as they were: %s", r.Name,
+			strings.ReplaceAll(words(err), restoreInside+"/", r.restoreFolder()+"/"))
 	}
 	if err := h.machine.WriteFile(ctx, r.readyFile(), []byte(r.ID), 0o600, owner()); err != nil {
 		return err

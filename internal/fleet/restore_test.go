@@ -321,7 +321,7 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 	r.full = true
 	_, err = r.restore(fleet.RestoreWish{From: record.Archive, Identities: []age.Identity{r.identity}})
-	if !fault.Is(err, fault.Conflict) || !strings.Contains(fault.Message(err), "as they were: The disk of /restore/data has 1 MB free") {
+	if !fault.Is(err, fault.Conflict) || !strings.Contains(fault.Message(err), "as they were: The disk of /opt/mai-companyabc/restore/data has 1 MB free") {
 		t.Errorf("a full disk: %v", err)
 	}
 	r.is("second")
