@@ -45,6 +45,11 @@ func TestRefusals(t *testing.T) {
 		{"nobody to be healthy", nil, []string{"health", "--addr", "127.0.0.1:1"}, []string{"No mai answers"}},
 		{"no token file", []string{"MAI_PROVIDER_TOKEN_FILE=/nowhere"}, []string{"serve", "--data", empty}, []string{"MAI_PROVIDER_TOKEN_FILE"}},
 		{"no key file", []string{"OPENROUTER_API_KEY_FILE=/nowhere"}, []string{"serve", "--data", empty}, []string{"OPENROUTER_API_KEY_FILE"}},
+		{"no such command of the ledger", nil, []string{"ledger", "verfy"}, []string{"mai ledger verfy", "mai ledger --help"}},
+		{"a demo of no days", nil, []string{"demo", "--days", "0"}, []string{"--days is 0", "1 to 150"}},
+		{"a demo of more days than the company has", nil, []string{"demo", "--days", "151"}, []string{"1 to 150"}},
+		{"an empty demo of some days", nil, []string{"demo", "--empty", "--days", "5"}, []string{"--empty", "--days"}},
+		{"a setting that a demo has not", nil, []string{"demo", "--backup-dir", empty}, []string{"--backup-dir"}},
 		{"address in use", nil, []string{"serve", "--data", t.TempDir(), "--addr", taken(t)}, []string{"--addr 127.0.0.1:0", "PORT="}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -323,3 +323,23 @@ func find(t *testing.T, name string) setting {
 	}
 	return all[i]
 }
+
+// TestDemoStaysHere has a demo, whose password everybody knows, listen beyond this machine only when it is told an address.
+func TestDemoStaysHere(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		environ, args []string
+		want          string
+	}{
+		{nil, nil, "127.0.0.1:8080"},
+		{[]string{"PORT=8081"}, nil, "127.0.0.1:8081"},
+		{[]string{"MAI_ADDR=:8081"}, nil, ":8081"},
+		{nil, []string{"--addr", ":8081"}, ":8081"},
+	} {
+		config, err := load(t, c.args, c.environ)
+		config.stayHere()
+		if err != nil || config.Addr != c.want {
+			t.Errorf("%v %v: %s, want %s, %v", c.environ, c.args, config.Addr, c.want, err)
+		}
+	}
+}

@@ -25,6 +25,8 @@ import (
 const (
 	demoRate     = 90 // tokens a second that the demo's models write
 	demoPassword = "demo demo demo"
+	demoAddr     = "127.0.0.1:8080" // everybody knows the password
+	demoMostDays = 150              // the company did not exist before
 )
 
 func demoCommand() *cobra.Command {
@@ -43,13 +45,32 @@ func demoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			switch {
+			case days < 1 || days > demoMostDays:
+				return fault.New(fault.Invalid, "--days is %d; allowed is a number from 1 to %d.", days, demoMostDays)
+			case empty && cmd.Flags().Changed("days"):
+				return fault.New(fault.Invalid, "--empty begins with nothing, so --days means nothing beside it. Leave one of them out.")
+			}
+			config.stayHere()
 			return runDemo(cmd, config, empty, days)
 		},
 	}
-	addFlags(cmd.Flags())
+	addFlags(cmd.Flags(), "addr", "data", "name", "enable-signup", "locale", "time-zone", "trusted-proxies", "markup", "backup-every", "backup-recipients",
+		"log-level", "drain-timeout", "min-free-disk")
+	cmd.Flags().Lookup("addr").DefValue = demoAddr
 	cmd.Flags().BoolVar(&empty, "empty", false, "begin with the first registration and no connection")
-	cmd.Flags().IntVar(&days, "days", demo.Days, "how many days the company has been at work")
+	cmd.Flags().IntVar(&days, "days", demo.Days, "how many days the company has been at work, from 1 to 150")
 	return cmd
+}
+
+// stayHere has the demo answer on this machine only, unless an address to listen on was given.
+func (c *Config) stayHere() {
+	switch addr := c.find("MAI_ADDR"); {
+	case addr.Source == fromDefault:
+		c.Addr = demoAddr
+	case addr.From == "PORT":
+		c.Addr = "127.0.0.1" + c.Addr
+	}
 }
 
 // runDemo runs a workspace on a temporary data folder (or the one given with --data, which is kept and filled once) with

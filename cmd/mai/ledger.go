@@ -17,7 +17,13 @@ import (
 )
 
 func ledgerCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "ledger", Short: "Read, verify and mend the ledger, beside a running server or without one"}
+	cmd := &cobra.Command{Use: "ledger", Short: "Read, verify and mend the ledger, beside a running server or without one",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 { // such as "verfy" in somebody's cron, which must not pass for a verified ledger
+				return fault.New(fault.Invalid, "There is no command `mai ledger %s`. `mai ledger --help` lists them.", args[0])
+			}
+			return cmd.Help()
+		}}
 	cmd.AddCommand(exportCommand(), verifyCommand(), rebuildCommand())
 	return cmd
 }

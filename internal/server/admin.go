@@ -29,8 +29,9 @@ type userReply struct {
 	RequestsMonth int64        `json:"requests_month"`
 }
 
-func newUserReply(u account.User) userReply {
-	return userReply{ID: u.ID, Name: u.Name, Email: u.Email, Role: u.Role, TeamID: u.TeamID, Disabled: u.Disabled, CreatedAt: u.CreatedAt, LastActiveAt: timeOrNil(u.LastActiveAt)}
+func newUserReply(u account.User, month ledger.Sums) userReply {
+	return userReply{ID: u.ID, Name: u.Name, Email: u.Email, Role: u.Role, TeamID: u.TeamID, Disabled: u.Disabled, CreatedAt: u.CreatedAt, LastActiveAt: timeOrNil(u.LastActiveAt),
+		ChargeMonth: month.Charge, RequestsMonth: month.Requests()}
 }
 
 // IDInput is the id in a path.
@@ -70,11 +71,15 @@ func (s *Server) userRoutes(api huma.API) {
 	add(s, api, Admins, "POST", "/api/v1/users", "Add a user", func(ctx context.Context, _ caller, in *newUserInput) (*body[userReply], error) {
 		b := in.Body
 		u, err := s.Accounts.Create(ctx, account.NewUser{Name: b.Name, Email: b.Email, Password: b.Password, Role: b.Role, TeamID: b.TeamID})
-		return reply(newUserReply(u), err)
+		return reply(newUserReply(u, ledger.Sums{}), err)
 	})
 	add(s, api, Admins, "PATCH", "/api/v1/users/{id}", "Change, disable or approve a user", func(ctx context.Context, _ caller, in *changeUserInput) (*body[userReply], error) {
 		u, err := s.Accounts.Update(ctx, in.ID, account.Changes{Name: in.Body.Name, Role: in.Body.Role, TeamID: in.Body.TeamID, Disabled: in.Body.Disabled})
-		return reply(newUserReply(u), err)
+		if err != nil {
+			return nil, err
+		}
+		spent, err := s.spentThisMonth(ctx, u.ID)
+		return reply(newUserReply(u, spent[u.ID]), err)
 	})
 	add(s, api, Admins, "POST", "/api/v1/users/{id}/password", "Set a user's password; their sessions end", func(ctx context.Context, _ caller, in *resetPasswordInput) (*none, error) {
 		return nil, s.Accounts.ResetPassword(ctx, in.ID, in.Body.Password)
@@ -91,19 +96,24 @@ func (s *Server) listUsers(ctx context.Context, _ caller, _ *struct{}) (*body[it
 	if err != nil {
 		return nil, err
 	}
-	now := s.Now().UTC()
-	month := ledger.Filter{From: time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC), To: ledger.PeriodEnd(now)}
-	rows, err := s.Ledger.Usage(ctx, month, time.UTC, ledger.ByUser)
-	byUser := make(map[string]ledger.Sums, len(rows))
-	for _, r := range rows {
-		byUser[r.UserID] = r.Sums
-	}
+	spent, err := s.spentThisMonth(ctx)
 	list := make([]userReply, len(users))
 	for i, u := range users {
-		list[i] = newUserReply(u)
-		list[i].ChargeMonth, list[i].RequestsMonth = byUser[u.ID].Charge, byUser[u.ID].Requests()
+		list[i] = newUserReply(u, spent[u.ID])
 	}
 	return reply(items[userReply]{Items: list}, err)
+}
+
+// spentThisMonth is what users spent in this UTC month; without any named, all of them.
+func (s *Server) spentThisMonth(ctx context.Context, users ...string) (map[string]ledger.Sums, error) {
+	now := s.Now().UTC()
+	month := ledger.Filter{From: time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC), To: ledger.PeriodEnd(now), Users: users}
+	rows, err := s.Ledger.Usage(ctx, month, time.UTC, ledger.ByUser)
+	spent := make(map[string]ledger.Sums, len(rows))
+	for _, r := range rows {
+		spent[r.UserID] = r.Sums
+	}
+	return spent, err
 }
 
 type connectionReply struct {

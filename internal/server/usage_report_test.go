@@ -105,6 +105,10 @@ func TestReportsAddUp(t *testing.T) {
 	perUser := money.Amount(0)
 	for _, row := range rows(admin.must(200, "GET", "/api/v1/users", nil), "items") {
 		perUser += amount(t, row["charge_month"])
+		changed := admin.must(200, "PATCH", "/api/v1/users/"+fmt.Sprint(row["id"]), map[string]any{"name": fmt.Sprint(row["name"], " II")})
+		if changed["charge_month"] != row["charge_month"] || changed["requests_month"] != row["requests_month"] {
+			t.Errorf("a change of the name makes %v of %v", changed, row)
+		}
 	}
 	if perUser != booked {
 		t.Errorf("the list of users adds up to %s", perUser)
