@@ -173,7 +173,12 @@ func restoreCommand() *cobra.Command {
 			"From S3 it takes the newest backup of the folder unless one is named, compares it with what was verified there, and keeps it\nin TMPDIR meanwhile.",
 		Example: "  mai restore mai-20261125T140000.000Z.tar.zst.age --to /srv/mai --identity recovery.txt\n" +
 			"  mai restore 's3://backups/abc?endpoint=https://nbg1.your-objectstorage.com&region=nbg1' --backup-s3-credentials-file s3.txt --to /srv/mai --identity recovery.txt",
-		Args: cobra.ExactArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fault.New(fault.Invalid, "Name one backup to restore: `%s`. `mai restore --help` has examples.", cmd.UseLine())
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			config, err := loadConfig(cmd.Flags(), os.Environ())
 			if err != nil {

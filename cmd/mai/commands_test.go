@@ -46,6 +46,7 @@ func TestRefusals(t *testing.T) {
 		{"no token file", []string{"MAI_PROVIDER_TOKEN_FILE=/nowhere"}, []string{"serve", "--data", empty}, []string{"MAI_PROVIDER_TOKEN_FILE"}},
 		{"no key file", []string{"OPENROUTER_API_KEY_FILE=/nowhere"}, []string{"serve", "--data", empty}, []string{"OPENROUTER_API_KEY_FILE"}},
 		{"no such command of the ledger", nil, []string{"ledger", "verfy"}, []string{"mai ledger verfy", "mai ledger --help"}},
+		{"nothing to restore", nil, []string{"restore", "--to", empty}, []string{"Name one backup", "mai restore FILE"}},
 		{"a demo of no days", nil, []string{"demo", "--days", "0"}, []string{"--days is 0", "1 to 150"}},
 		{"a demo of more days than the company has", nil, []string{"demo", "--days", "151"}, []string{"1 to 150"}},
 		{"an empty demo of some days", nil, []string{"demo", "--empty", "--days", "5"}, []string{"--empty", "--days"}},

@@ -135,7 +135,11 @@ func drainCommand() *cobra.Command {
 			case asJSON:
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(d)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d paid calls still run\n", d.Running)
+			if off {
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), "The server takes new paid calls again.")
+			} else {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Paid calls that still run: %d\n", d.Running)
+			}
 			return err
 		},
 	}

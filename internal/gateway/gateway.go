@@ -89,7 +89,7 @@ func told(id account.Identity, err error) error {
 func (g *Gateway) authenticate(r *http.Request) (account.Identity, error) {
 	token := webapp.Token(r, webapp.Encrypted(r, g.trusted))
 	if token == "" {
-		return account.Identity{}, fault.New(fault.Unauthenticated, "Send your personal API key as `Authorization: Bearer sk-…`. You find it under Settings → API key.")
+		return account.Identity{}, fault.New(fault.Unauthenticated, "Send your personal API key as `Authorization: Bearer sk-…`. You make one under Settings → API keys.")
 	}
 	id, err := g.accounts.Authenticate(r.Context(), token)
 	if err == nil {
