@@ -125,6 +125,7 @@ type modelReply struct {
 	CreatedAt       time.Time     `json:"created_at"`
 	PromptPrice     *money.Amount `json:"prompt_price" doc:"charge for a million tokens; null when it has no fixed price and cannot be used"`
 	CompletionPrice *money.Amount `json:"completion_price"`
+	RequestPrice    *money.Amount `json:"request_price" doc:"charge for each request, beside its tokens"`
 	Refused         meter.Refusal `json:"refused" enum:",zero_retention,providers" doc:"why the data policy rules it out, which only admins see; others do not see such a model"`
 }
 
@@ -142,16 +143,17 @@ func (s *Server) listModels(ctx context.Context, c caller, _ *struct{}) (*body[i
 		if !m.Priceable() {
 			continue
 		}
-		prompt, err := s.Meter.Markup().Charge(m.Base.Prompt)
-		if err != nil {
-			return nil, err
-		}
-		completion, err := s.Meter.Markup().Charge(m.Base.Completion)
-		if err != nil {
-			return nil, err
-		}
 		last := &list[len(list)-1]
-		last.PromptPrice, last.CompletionPrice = &prompt, &completion
+		for _, p := range []struct {
+			cost money.Amount
+			into **money.Amount
+		}{{m.Base.Prompt, &last.PromptPrice}, {m.Base.Completion, &last.CompletionPrice}, {m.Base.Request, &last.RequestPrice}} {
+			charge, err := s.Meter.Markup().Charge(p.cost)
+			if err != nil {
+				return nil, err
+			}
+			*p.into = &charge
+		}
 	}
 	return reply(items[modelReply]{Items: list}, nil)
 }

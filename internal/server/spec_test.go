@@ -255,7 +255,7 @@ func (s *spec) checkOperation(t *testing.T, where string, op operation) {
 
 // amounts are the fields that hold money.
 func amounts() []string {
-	return []string{"charge", "charge_month", "limit", "remaining", "spent", "held", "amount", "at_most", "prompt_price", "completion_price"}
+	return []string{"charge", "charge_month", "limit", "remaining", "spent", "held", "amount", "at_most", "prompt_price", "completion_price", "request_price"}
 }
 
 func (s *spec) checkAmounts(t *testing.T, at string, sc schema) {

@@ -213,3 +213,31 @@ func TestPeriods(t *testing.T) {
 		}
 	}
 }
+
+// TestPrices holds what is listed for a model against what a call of it is charged, the price of the request itself included.
+func TestPrices(t *testing.T) {
+	t.Parallel()
+	r := start(t, settings{})
+	admin := r.admin()
+	const sonar = "perplexity/sonar"
+	var price map[string]any
+	for _, m := range rows(admin.must(200, "GET", "/api/v1/models", nil), "items") {
+		if m["id"] == sonar {
+			price = m
+		}
+	}
+	var answer struct {
+		Usage struct {
+			Prompt     int64 `json:"prompt_tokens"`
+			Completion int64 `json:"completion_tokens"`
+		}
+	}
+	if err := json.Unmarshal([]byte(admin.complete(sonar, `{"tokens":40}`).text), &answer); err != nil {
+		t.Fatal(err)
+	}
+	charged := amount(t, rows(admin.must(200, "GET", "/api/v1/usage/calls?model="+url.QueryEscape(sonar), nil), "items")[0]["charge"])
+	listed := (money.Amount(answer.Usage.Prompt)*amount(t, price["prompt_price"])+money.Amount(answer.Usage.Completion)*amount(t, price["completion_price"]))/1_000_000 + amount(t, price["request_price"])
+	if charged != listed || amount(t, price["request_price"]) <= 0 {
+		t.Errorf("charged %s, and %s as listed: %v, %+v", charged, listed, price, answer)
+	}
+}
