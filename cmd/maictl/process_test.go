@@ -326,6 +326,13 @@ func TestCommands(t *testing.T) {
 	if p.must(&limited, "client", "limit", "companyabc", "--budget", "975"); limited.Limit != "750" {
 		t.Errorf("a budget of 975 at 1.3 is a limit of %s", limited.Limit)
 	}
+	p.must(&struct{}{}, "client", "rotate-key", "companyabc")
+	if p.must(&usage, "client", "usage", "companyabc"); usage.Limit != "1500" || usage.Remaining != "1500" {
+		t.Errorf("two keys with 750 each: %+v", usage)
+	}
+	if code, out, _ := p.run(nil, "client", "usage", "companyabc"); code != 0 || !strings.Contains(out, "mai-companyabc-key-1 is still live") {
+		t.Errorf("two keys: exit %d, %s", code, out)
+	}
 	// What was changed behind our back is found, and mended.
 	if code, _, _ := p.run(nil, "client", "delete", "companyabc", "--yes"); code != 0 || len(p.instanceKeys()) != 0 {
 		t.Errorf("exit %d, keys %v", code, p.instanceKeys())

@@ -3,11 +3,9 @@ package fleet
 import (
 	"context"
 	"errors"
-	"time"
 
 	"mai/internal/fault"
 	"mai/internal/money"
-	"mai/internal/openrouter"
 	"mai/internal/sqldb"
 )
 
@@ -181,73 +179,4 @@ func (f *Fleet) every(ctx context.Context, fn func(*work) error) error {
 		}
 	}
 	return err
-}
-
-// Usage is what a client has spent, as OpenRouter counts it, in UTC.
-type Usage struct {
-	// Month, Day and Total are cost; Charge is Month at the client's markup, without the chat by which the deployment was
-	// tested.
-	Month, Day, Total, Charge money.Amount
-	// Limit and Remaining are cost per month; nil without a limit.
-	Limit, Remaining *money.Amount
-	At               time.Time
-}
-
-// Usage asks OpenRouter what the client's keys have spent.
-func (f *Fleet) Usage(ctx context.Context, c Client) (u Usage, err error) {
-	if err := f.needManagement(); err != nil {
-		return u, err
-	}
-	rows, err := f.keyRows(ctx, c.ID)
-	if err != nil {
-		return u, err
-	}
-	for _, row := range rows {
-		key, err := f.router.ManagedKey(ctx, f.baseURL, f.management, row.hash)
-		if err != nil {
-			return u, explainManagement(err)
-		}
-		if u, err = u.add(key.KeyInfo); err != nil {
-			return u, err
-		}
-	}
-	u.At = time.Now().UTC()
-	ours := money.Amount(0)
-	a, err := f.Acceptance(ctx, c)
-	if err == nil && a != nil && a.Charged.UTC().Format("2006-01") == u.At.Format("2006-01") {
-		ours = min(a.Cost, u.Month)
-	}
-	if err == nil {
-		u.Charge, err = c.Markup.Charge(u.Month - ours)
-	}
-	return u, err
-}
-
-// KeyUsage asks OpenRouter what a key has spent, with the key itself: it need not be a client's.
-func (f *Fleet) KeyUsage(ctx context.Context, key string) (u Usage, err error) {
-	info, err := f.router.Key(ctx, f.baseURL, key)
-	if err != nil {
-		if refused, ok := errors.AsType[*openrouter.APIError](err); ok && refused.Class() == openrouter.ClassBadKey {
-			return u, fault.Wrap(fault.Invalid, err, "OpenRouter does not know this key: it is mistyped, disabled or deleted.")
-		}
-		return u, openrouter.Explain(err)
-	}
-	u.At = time.Now().UTC()
-	return u.add(info)
-}
-
-// add counts a key in. What remains is the newest key's, which comes last.
-func (u Usage) add(key openrouter.KeyInfo) (Usage, error) {
-	for _, sum := range []struct {
-		into *money.Amount
-		more money.Amount
-	}{{&u.Month, key.UsageMonthly}, {&u.Day, key.UsageDaily}, {&u.Total, key.Usage}} {
-		total, err := sum.into.Add(sum.more)
-		if err != nil {
-			return u, err
-		}
-		*sum.into = total
-	}
-	u.Limit, u.Remaining = key.Limit, key.Remaining
-	return u, nil
 }

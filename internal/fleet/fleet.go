@@ -74,6 +74,7 @@ type Fleet struct {
 	resolver   *net.Resolver
 	dnsWait    time.Duration
 	tls        deploy.TLS
+	now        func() time.Time
 	at         func(string)
 	actor      string
 }
@@ -88,6 +89,9 @@ func Open(ctx context.Context, opts Options) (*Fleet, error) {
 	}
 	if opts.Resolver == nil {
 		opts.Resolver = net.DefaultResolver
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
 	}
 	if opts.At == nil {
 		opts.At = func(string) {}
@@ -105,7 +109,7 @@ func Open(ctx context.Context, opts Options) (*Fleet, error) {
 		return nil, err
 	}
 	return &Fleet{dir: opts.Dir, tls: opts.TLS, db: db, sealer: sealer, router: openrouter.New(opts.HTTP), baseURL: opts.BaseURL, management: opts.Management,
-		hetzner: opts.Hetzner, poll: opts.Poll, resolver: opts.Resolver, dnsWait: opts.DNSWait, at: opts.At, actor: whoami()}, nil
+		hetzner: opts.Hetzner, poll: opts.Poll, resolver: opts.Resolver, dnsWait: opts.DNSWait, now: opts.Now, at: opts.At, actor: whoami()}, nil
 }
 
 // Close closes the database.

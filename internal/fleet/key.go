@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"mai/internal/fault"
 	"mai/internal/money"
@@ -15,12 +16,14 @@ import (
 	"mai/internal/sqldb"
 )
 
-// keyRow is a key of a client that is wanted, or wanted gone.
+// keyRow is a key of a client that is wanted, wanted gone, or gone.
 type keyRow struct {
 	hash    string
 	number  int
 	name    string
-	retired bool // to be deleted at OpenRouter
+	retired bool      // to be deleted at OpenRouter
+	deleted bool      // there, too
+	last    *spending // as it was read before it was deleted; nil when it was not
 }
 
 // keyName is what a client's n-th key is called at OpenRouter. OpenRouter has no idempotency: the name is how a key
@@ -46,6 +49,8 @@ func (f *Fleet) planKeys(ctx context.Context, w *work) ([]action, error) {
 	for _, row := range rows {
 		key, exists := there[row.hash]
 		switch {
+		case row.deleted:
+			continue
 		case row.retired || w.State == Deleted || !exists && row.number < w.keyNumber:
 			plan = append(plan, f.deleteKey(w, row, exists))
 			continue
@@ -58,7 +63,7 @@ func (f *Fleet) planKeys(ctx context.Context, w *work) ([]action, error) {
 	if have || w.State == Deleted {
 		return plan, nil
 	}
-	lost, err := f.lostKeys(w, rows, listed)
+	lost, err := f.lostKeys(w, listed)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +71,7 @@ func (f *Fleet) planKeys(ctx context.Context, w *work) ([]action, error) {
 }
 
 // lostKeys are those that were made for this client and whose secret never arrived. They cannot have been used.
-func (f *Fleet) lostKeys(w *work, rows []keyRow, listed []openrouter.ManagedKey) (plan []action, err error) {
+func (f *Fleet) lostKeys(w *work, listed []openrouter.ManagedKey) (plan []action, err error) {
 	name := keyName(w.Client, w.keyNumber)
 	for _, key := range listed {
 		if key.Name != name {
@@ -127,10 +132,13 @@ func (f *Fleet) adjustKey(w *work, key openrouter.ManagedKey) (plan []action) {
 	return plan
 }
 
-// deleteKey deletes a key there, if it exists, and here.
+// deleteKey deletes a key there, if it exists, once it is recorded what it spent, and here.
 func (f *Fleet) deleteKey(w *work, row keyRow, exists bool) action {
 	return action{"delete the key " + row.name, func(ctx context.Context) error {
 		if exists {
+			if err := f.readLast(ctx, w, row); err != nil {
+				return err
+			}
 			err := f.outside(ctx, w, "key.delete", row.name+" "+row.hash, func() error {
 				return ignoreAbsent(f.router.DeleteKey(ctx, f.baseURL, f.management, row.hash))
 			})
@@ -145,14 +153,20 @@ func (f *Fleet) deleteKey(w *work, row keyRow, exists bool) action {
 	}}
 }
 
-// keyRows are the keys of a client that are not deleted, oldest first.
+// keyRows are all keys that a client ever had, oldest first.
 func (f *Fleet) keyRows(ctx context.Context, clientID string) (rows []keyRow, err error) {
 	err = f.db.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err = sqldb.All(tx, `SELECT hash, number, name, state = 'retired' FROM keys WHERE client_id = $1 AND state <> 'deleted'
-			ORDER BY number`, []any{clientID}, func(scan func(...any) error) (row keyRow, err error) {
-			err = scan(&row.hash, &row.number, &row.name, &row.retired)
-			return row, err
-		})
+		rows, err = sqldb.All(tx, `SELECT hash, number, name, state = 'retired', state = 'deleted', COALESCE(usage_total, 0),
+			COALESCE(usage_month, 0), COALESCE(usage_day, 0), COALESCE(read_at, 0) FROM keys WHERE client_id = $1 ORDER BY number`,
+			[]any{clientID}, func(scan func(...any) error) (row keyRow, err error) {
+				var last spending
+				var at int64
+				err = scan(&row.hash, &row.number, &row.name, &row.retired, &row.deleted, &last.total, &last.month, &last.day, &at)
+				if last.at = time.UnixMicro(at).UTC(); at != 0 {
+					row.last = &last
+				}
+				return row, err
+			})
 		return err
 	})
 	return rows, err

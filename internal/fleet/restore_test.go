@@ -387,6 +387,15 @@ func TestRestoreKilledAtEveryPoint(t *testing.T) {
 // dies restores and reports whether it was killed.
 func (r *restoreRig) dies(wish fleet.RestoreWish) (killed bool) {
 	r.t.Helper()
+	return dies(r.t, func() error {
+		_, err := r.restore(wish)
+		return err
+	})
+}
+
+// dies reports whether a command was killed by errKilled; any other end but success fails the test.
+func dies(t testing.TB, command func() error) (killed bool) {
+	t.Helper()
 	defer func() {
 		if end := recover(); end != nil {
 			if killed = end == any(errKilled); !killed {
@@ -394,8 +403,8 @@ func (r *restoreRig) dies(wish fleet.RestoreWish) (killed bool) {
 			}
 		}
 	}()
-	if _, err := r.restore(wish); err != nil {
-		r.t.Fatal(err)
+	if err := command(); err != nil {
+		t.Fatal(err)
 	}
 	return false
 }
