@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"mai/internal/backup"
+	"mai/internal/money"
 	"mai/internal/server"
 )
 
@@ -150,7 +151,7 @@ func connectionSettings() []setting {
 			allowed: "a file; the default is secret.key in the data folder", usage: "key that seals secrets in the database, made when missing",
 			set: func(c *Config, s string) (string, bool) { c.SecretFile = s; return s, s != "" }},
 		{env: []string{"MAI_MARKUP"}, flag: "markup", def: "1.3",
-			allowed: "a number from 1 to 10 with at most four decimals, such as 1.3",
+			allowed: money.MarkupRule,
 			usage:   "charge = cost × markup", set: setMarkup},
 	}
 }

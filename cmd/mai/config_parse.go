@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"filippo.io/age"
+
+	"mai/internal/money"
 )
 
 // Each function here parses the text of one setting into the configuration and
@@ -119,18 +121,10 @@ func setRecipients(c *Config, s string) (string, bool) {
 	return strings.Join(c.Recipients, ","), true
 }
 
-// setMarkup reads a decimal number as basis points, without a float on the way.
 func setMarkup(c *Config, s string) (string, bool) {
-	whole, fraction, _ := strings.Cut(s, ".")
-	if len(fraction) > 4 || strings.HasSuffix(s, ".") {
-		return "", false
-	}
-	bp, err := strconv.ParseUint(whole+fraction+strings.Repeat("0", 4-len(fraction)), 10, 32)
-	if err != nil || whole == "" || bp < 10_000 || bp > 100_000 {
-		return "", false
-	}
-	c.MarkupBP = int64(bp)
-	return s, true
+	markup, err := money.ParseMarkup(s)
+	c.MarkupBP = int64(markup)
+	return s, err == nil
 }
 
 func setLogLevel(c *Config, s string) (string, bool) {

@@ -80,7 +80,7 @@ any moment: run it again, or run "maictl resume", and there is exactly one key a
 			}
 			markup, err := money.ParseMarkup(l.markup)
 			if err != nil {
-				return fault.Wrap(fault.Invalid, err, "--markup %q: give a factor from 1 to 100, such as 1.3.", l.markup)
+				return fault.Wrap(fault.Invalid, err, "--markup %q: give %s.", l.markup, money.MarkupRule)
 			}
 			limit, err := l.limit(markup)
 			if err != nil {
@@ -106,7 +106,7 @@ any moment: run it again, or run "maictl resume", and there is exactly one key a
 		},
 	}
 	l.add(cmd)
-	cmd.Flags().StringVar(&l.markup, "markup", fleet.DefaultMarkup.String(), "charge = cost × markup")
+	cmd.Flags().StringVar(&l.markup, "markup", fleet.DefaultMarkup.String(), "charge = cost × markup; "+money.MarkupRule)
 	cmd.Flags().BoolVar(&keyOnly, "no-deploy", false, "make the key only")
 	cmd.Flags().BoolVar(&serverOnly, "server-only", false, "make key and server, and put nothing on it yet; \"maictl client deploy\" does later")
 	cmd.Flags().BoolVar(&showKey, "show-key", false, "print the key, too")

@@ -311,6 +311,7 @@ func TestCommands(t *testing.T) {
 		"a plan with nothing to do": {0, []string{"plan"}, "as it is wanted"},
 		"a bad amount":              {1, []string{"client", "create", "Other", "--no-deploy", "--limit", "lots"}, "500"},
 		"limit and budget":          {1, []string{"client", "create", "Other", "--no-deploy", "--limit", "5", "--budget", "5"}, "budget"},
+		"a markup that mai refuses": {1, []string{"client", "create", "Other", "--no-deploy", "--markup", "50"}, "from 1 to 10"},
 		"an unknown client":         {1, []string{"client", "show", "nobody"}, "companyabc"},
 		"deleting unasked":          {1, []string{"client", "delete", "companyabc"}, "--yes"},
 		"an unknown command":        {1, []string{"client", "explode"}, ""},

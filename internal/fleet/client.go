@@ -111,8 +111,8 @@ func (in *NewClient) check() error {
 		return fault.New(fault.Invalid, "A client's name has at most %d characters and no control characters.", maxName)
 	case Slug(in.Name) == "":
 		return fault.New(fault.Invalid, "The name %q has no letter from a to z and no digit, of which host names are made. Add one.", in.Name)
-	case in.Markup < 10_000:
-		return fault.New(fault.Invalid, "The markup must be at least 1.")
+	case in.Markup < money.MinMarkup || in.Markup > money.MaxMarkup:
+		return fault.New(fault.Invalid, "The markup is %s.", money.MarkupRule)
 	case in.Host != "" && in.Domain == "":
 		return fault.New(fault.Invalid, "On a shared server the instances are told apart by their domains. Say --domain, such as --domain %s.example.com.", Slug(in.Name))
 	}

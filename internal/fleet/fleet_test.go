@@ -315,7 +315,7 @@ func TestBadInput(t *testing.T) {
 	r := newRig(t)
 	for _, in := range []fleet.NewClient{
 		{Name: ""}, {Name: " \t"}, {Name: "日本"}, {Name: "../.."}, {Name: "a\x00b"}, {Name: strings.Repeat("x", 81)},
-		{Name: "ok", Limit: usd(0)}, {Name: "ok", Limit: usd(-5)}, {Name: "ok", Limit: usd(2_000_000)}, {Name: "ok", Markup: 9_999},
+		{Name: "ok", Limit: usd(0)}, {Name: "ok", Limit: usd(-5)}, {Name: "ok", Limit: usd(2_000_000)}, {Name: "ok", Markup: 9_999}, {Name: "ok", Markup: 100_001},
 	} {
 		if in.Markup == 0 {
 			in.Markup = fleet.DefaultMarkup

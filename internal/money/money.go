@@ -218,6 +218,15 @@ func mulDiv(a Amount, n, d int64, roundBy uint64) (Amount, error) {
 // Markup is what a client pays on top of the cost, in basis points of the cost: 13000 is a factor of 1.3.
 type Markup int64
 
+// MinMarkup and MaxMarkup are the least and the greatest markup that a client can have: factors of 1 and 10.
+const (
+	MinMarkup Markup = 10_000
+	MaxMarkup Markup = 100_000
+)
+
+// MarkupRule is what ParseMarkup reads, in words.
+const MarkupRule = "a number from 1 to 10 with at most four decimals, such as 1.3"
+
 // Charge is the one rounding rule: cost × markup, rounded half up to a pico-dollar. Cost must not be negative.
 func (m Markup) Charge(cost Amount) (Amount, error) {
 	if cost < 0 || m < 0 {
@@ -240,14 +249,16 @@ func (m Markup) Within(charge Amount) (Amount, error) {
 // String returns the markup as a factor, "1.3".
 func (m Markup) String() string { return (Amount(m) * (USD / 10_000)).String() }
 
-// ParseMarkup reads a factor such as "1.3" with at most four decimals, from 1 to 100.
+// ParseMarkup reads a factor such as "1.3", as MarkupRule says: no exponent, from MinMarkup to MaxMarkup.
 func ParseMarkup(text string) (Markup, error) {
-	a, err := Parse(text)
+	_, fraction, _ := strings.Cut(text, ".")
+	a, err := ParseExact(text)
 	if err != nil {
 		return 0, err
 	}
-	if unit := USD / 10_000; a%unit == 0 && a >= USD && a <= 100*USD {
-		return Markup(a / unit), nil
+	m := Markup(a / (USD / 10_000))
+	if len(fraction) > 4 || strings.ContainsAny(text, "eE") || m < MinMarkup || m > MaxMarkup {
+		return 0, fmt.Errorf("markup %q: want %s", clip(text), MarkupRule)
 	}
-	return 0, fmt.Errorf("markup %q: want a factor from 1 to 100 with at most four decimals, such as 1.3", clip(text))
+	return m, nil
 }

@@ -139,7 +139,7 @@ func TestJSON(t *testing.T) {
 }
 
 func TestParseMarkup(t *testing.T) {
-	for text, want := range map[string]money.Markup{"1.3": 13_000, "1": 10_000, "1.0001": 10_001, "2.50": 25_000} {
+	for text, want := range map[string]money.Markup{"1.3": 13_000, "1": 10_000, "1.0001": 10_001, "2.50": 25_000, "10": 100_000} {
 		got, err := money.ParseMarkup(text)
 		if err != nil || got != want {
 			t.Errorf("ParseMarkup(%q) = %d, %v", text, got, err)
@@ -148,7 +148,7 @@ func TestParseMarkup(t *testing.T) {
 			t.Errorf("%d prints as %s", want, got)
 		}
 	}
-	for _, text := range []string{"0.9", "0", "-1", "101", "1.00001", "x", ""} {
+	for _, text := range []string{"0.9", "0", "-1", "10.0001", "50", "1.00001", "1.30000", "1e0", "x", ""} {
 		if got, err := money.ParseMarkup(text); err == nil {
 			t.Errorf("ParseMarkup(%q) = %d", text, got)
 		}
