@@ -168,7 +168,7 @@ func (p *program) with(cmd *cobra.Command, fn func(context.Context, *fleet.Fleet
 func (p *program) planCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "plan",
-		Short:   "Show what is not as it is wanted, and change nothing; exit 0 when all is, 2 when something is not",
+		Short:   "Show what is not as it is wanted, and change nothing; exit 0 when all is, 2 when something is not or could not be looked at",
 		Example: "  maictl plan\n  maictl plan --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -180,11 +180,7 @@ func (p *program) planCommand() *cobra.Command {
 				if p.json {
 					err = printJSON(cmd, orEmpty(changes))
 				} else {
-					rows := make([][]string, len(changes))
-					for i, c := range changes {
-						rows[i] = []string{cmp.Or(c.Server, "mai-"+c.Client), c.Step, c.What}
-					}
-					err = printTable(cmd, "Everything is as it is wanted.", []string{"Of", "Step", "To do"}, rows)
+					err = printPlan(cmd, changes)
 				}
 				if err == nil && len(changes) > 0 {
 					err = errPending
@@ -193,6 +189,59 @@ func (p *program) planCommand() *cobra.Command {
 			})
 		},
 	}
+}
+
+// allWell is what is said when nothing is to do.
+const allWell = "Everything is as it is wanted."
+
+// printPlan prints what is to do and, below, what could not be looked at: each reason once, however many it keeps from view.
+func printPlan(cmd *cobra.Command, changes []fleet.Change) error {
+	var todo, hidden [][]string
+	behind := map[string][]fleet.Change{}
+	for _, c := range changes {
+		if !c.Unseen {
+			todo = append(todo, []string{subject(c), c.Step, c.What})
+			continue
+		}
+		if behind[c.What] = append(behind[c.What], c); len(behind[c.What]) == 1 {
+			hidden = append(hidden, []string{"", "", c.What})
+		}
+	}
+	for _, row := range hidden {
+		row[0], row[1] = some(behind[row[2]], subject), some(behind[row[2]], func(c fleet.Change) string { return c.Step })
+	}
+	if len(todo) > 0 || len(hidden) == 0 {
+		if err := printTable(cmd, allWell, []string{"Of", "Step", "To do"}, todo); err != nil {
+			return err
+		}
+	}
+	if len(hidden) == 0 {
+		return nil
+	}
+	if len(todo) > 0 {
+		if _, err := fmt.Fprintln(cmd.OutOrStdout()); err != nil {
+			return err
+		}
+	}
+	return printTable(cmd, "", []string{"Of", "Step", "Could not be looked at"}, hidden)
+}
+
+// subject is what people call that of which something is to do.
+func subject(c fleet.Change) string { return cmp.Or(c.Server, "mai-"+c.Client) }
+
+// some names what changes are of, without repeating itself: the first few, and how many more there are.
+func some(changes []fleet.Change, name func(fleet.Change) string) string {
+	const few = 3
+	var names []string
+	for _, c := range changes {
+		if n := name(c); !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	if more := len(names) - few; more > 1 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }
 
 func (p *program) resumeCommand() *cobra.Command {

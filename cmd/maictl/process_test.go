@@ -109,6 +109,26 @@ func (p *provider) must(out any, args ...string) {
 	}
 }
 
+// TestPlanSaysOnceWhatCouldNotBeSeen, however many clients it keeps from view.
+func TestPlanSaysOnceWhatCouldNotBeSeen(t *testing.T) {
+	p := newProvider(t)
+	for i := range 6 {
+		p.must(&struct{}{}, "client", "create", "Client "+strconv.Itoa(i), "--no-deploy")
+	}
+	p.url = "http://127.0.0.1:1/api/v1"
+	code, out, errs := p.run(nil, "plan")
+	if code != 2 || strings.Count(out, p.url) != 1 || !strings.Contains(out, "Could not be looked at") || strings.Contains(out, "To do") || !strings.Contains(out, "mai-client2 and 3 more") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	code, out, errs = p.run(nil, "plan", "--json")
+	if code != 2 || strings.Count(out, `"unseen": true`) != 6 {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	if code, _, _ := p.run([]string{"OPENROUTER_MANAGEMENT_KEY="}, "plan"); code != 1 {
+		t.Errorf("without a management key: exit %d", code)
+	}
+}
+
 // instanceKeys are the keys at OpenRouter that are named like an instance's.
 func (p *provider) instanceKeys() (names []string) {
 	p.t.Helper()

@@ -110,6 +110,8 @@ type Change struct {
 	Server string `json:"server"` // its name, "" for what is a client's
 	Step   string `json:"step"`
 	What   string `json:"what"`
+	// Unseen is true when nobody could look whether it is as it is wanted: What says why.
+	Unseen bool `json:"unseen"`
 }
 
 // Plan compares what is wanted of every client and server with what is there and changes nothing.
@@ -121,10 +123,11 @@ func (f *Fleet) Plan(ctx context.Context) (changes []Change, err error) {
 			to.Server = w.title
 		}
 		for _, s := range f.steps(w) {
-			to.Step = s.name
+			to.Step, to.Unseen = s.name, false
 			actions, err := s.plan(ctx, w)
 			if err != nil {
-				to.What = fault.Message(err)
+				// A conflict was seen, and a person decides.
+				to.What, to.Unseen = fault.Message(err), !fault.Is(err, fault.Conflict)
 				changes = append(changes, to)
 				continue
 			}

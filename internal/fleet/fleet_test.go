@@ -138,6 +138,18 @@ func (r *rig) works(key string) bool {
 	return err == nil
 }
 
+// deleteKey deletes a client's key at OpenRouter behind our back.
+func (r *rig) deleteKey(c fleet.Client) {
+	r.t.Helper()
+	hash, _, err := r.fleet.Secret(r.t.Context(), c)
+	if err == nil {
+		err = openrouter.New(http.DefaultClient).DeleteKey(r.t.Context(), r.server.URL+"/api/v1", management, hash)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 func TestLifeOfAClient(t *testing.T) {
 	r := newRig(t)
 	ctx := t.Context()
@@ -249,6 +261,29 @@ func TestWrongKeysAreExplained(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestOpenRouterThatCannotBeAsked is told apart from something to do, with the address and the variable to look at.
+func TestOpenRouterThatCannotBeAsked(t *testing.T) {
+	r := newRig(t)
+	c := r.create("Company ABC", nil)
+	unseen := func(f *fleet.Fleet, variable string) {
+		t.Helper()
+		changes, err := f.Plan(t.Context())
+		if err != nil || len(changes) != 1 || !changes[0].Unseen || !strings.Contains(changes[0].What, r.server.URL+"/api/v1") || !strings.Contains(changes[0].What, variable) {
+			t.Errorf("%+v, %v", changes, err)
+		}
+	}
+	unseen(r.open("sk-or-v1-unknown"), "OPENROUTER_MANAGEMENT_KEY")
+	if err := r.fleet.Adopt(t.Context(), c, strings.Repeat("0", 64), ""); !fault.Is(err, fault.NotFound) || !strings.Contains(fault.Message(err), "maictl key orphans") {
+		t.Errorf("an unknown hash: %v", err)
+	}
+	r.deleteKey(c)
+	if changes, err := r.fleet.Plan(t.Context()); err != nil || len(changes) != 1 || changes[0].Unseen {
+		t.Errorf("it was seen that a key is gone: %+v, %v", changes, err)
+	}
+	r.server.Close()
+	unseen(r.fleet, "OPENROUTER_BASE_URL")
 }
 
 func TestAdoptAndOrphans(t *testing.T) {

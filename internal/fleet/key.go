@@ -38,7 +38,7 @@ func (f *Fleet) planKeys(ctx context.Context, w *work) ([]action, error) {
 	}
 	listed, err := f.router.Keys(ctx, f.baseURL, f.management)
 	if err != nil {
-		return nil, explainManagement(err)
+		return nil, f.explain(err)
 	}
 	there := map[string]openrouter.ManagedKey{}
 	for _, key := range listed {
@@ -82,7 +82,7 @@ func (f *Fleet) lostKeys(w *work, listed []openrouter.ManagedKey) (plan []action
 		}
 		plan = append(plan, action{"delete " + name + " (" + short(key.Hash) + "), whose secret never arrived", func(ctx context.Context) error {
 			return f.outside(ctx, w, "key.delete", name+" "+key.Hash, func() error {
-				return ignoreAbsent(f.router.DeleteKey(ctx, f.baseURL, f.management, key.Hash))
+				return f.ignoreAbsent(f.router.DeleteKey(ctx, f.baseURL, f.management, key.Hash))
 			})
 		}})
 	}
@@ -96,7 +96,7 @@ func (f *Fleet) createKey(w *work) action {
 		var secret string
 		err := f.outside(ctx, w, "key.create", name+limitWords(w.Limit), func() (err error) {
 			key, secret, err = f.router.CreateKey(ctx, f.baseURL, f.management, name, w.Limit)
-			return explainManagement(err)
+			return f.explain(err)
 		})
 		if err != nil {
 			return err
@@ -116,7 +116,7 @@ func (f *Fleet) adjustKey(w *work, key openrouter.ManagedKey) (plan []action) {
 		plan = append(plan, action{"give " + key.Name + " " + strings.TrimPrefix(limitWords(w.Limit), " with "), func(ctx context.Context) error {
 			return f.outside(ctx, w, "key.limit", key.Name+limitWords(w.Limit), func() error {
 				_, err := f.router.LimitKey(ctx, f.baseURL, f.management, key.Hash, w.Limit)
-				return explainManagement(err)
+				return f.explain(err)
 			})
 		}})
 	}
@@ -125,7 +125,7 @@ func (f *Fleet) adjustKey(w *work, key openrouter.ManagedKey) (plan []action) {
 		plan = append(plan, action{word + " " + key.Name, func(ctx context.Context) error {
 			return f.outside(ctx, w, "key."+word, key.Name, func() error {
 				_, err := f.router.DisableKey(ctx, f.baseURL, f.management, key.Hash, off)
-				return explainManagement(err)
+				return f.explain(err)
 			})
 		}})
 	}
@@ -140,7 +140,7 @@ func (f *Fleet) deleteKey(w *work, row keyRow, exists bool) action {
 				return err
 			}
 			err := f.outside(ctx, w, "key.delete", row.name+" "+row.hash, func() error {
-				return ignoreAbsent(f.router.DeleteKey(ctx, f.baseURL, f.management, row.hash))
+				return f.ignoreAbsent(f.router.DeleteKey(ctx, f.baseURL, f.management, row.hash))
 			})
 			if err != nil {
 				return err
@@ -172,26 +172,41 @@ func (f *Fleet) keyRows(ctx context.Context, clientID string) (rows []keyRow, er
 	return rows, err
 }
 
-// explainManagement makes a sentence of an error of the management API for the provider, who owns the account.
-func explainManagement(err error) error {
+// explain makes a sentence of an error of the management API for the provider, who owns the account. It names the address
+// and the variable to look at.
+func (f *Fleet) explain(err error) error {
 	refused, ok := errors.AsType[*openrouter.APIError](err)
 	switch {
 	case err == nil:
 		return nil
-	case ok && refused.Class() == openrouter.ClassBadKey:
-		return fault.Wrap(fault.Invalid, err, "OpenRouter does not know this management key. Check OPENROUTER_MANAGEMENT_KEY; keys are made at openrouter.ai/settings/management-keys.")
-	case ok && refused.Class() == openrouter.ClassForbidden:
+	case !ok || errors.Is(err, openrouter.ErrFormat):
+		return f.unreachable(err)
+	}
+	switch refused.Class() {
+	case openrouter.ClassBadKey:
+		return fault.Wrap(fault.Invalid, err, "OpenRouter (%s) does not know this management key. Check OPENROUTER_MANAGEMENT_KEY; keys are made at openrouter.ai/settings/management-keys.", f.baseURL)
+	case openrouter.ClassForbidden:
 		return fault.Wrap(fault.Invalid, err, "This key may not manage keys: it is an ordinary one. Make a management key at openrouter.ai/settings/management-keys and set OPENROUTER_MANAGEMENT_KEY.")
+	case openrouter.ClassNotFound:
+		return fault.Wrap(fault.NotFound, err, "OpenRouter has no such key: the hash is not one of this account, or the key was deleted there. `maictl key list` shows all keys, `maictl key orphans` those that belong to no client.")
+	case openrouter.ClassRateLimited, openrouter.ClassUnavailable:
+		return fault.Wrap(fault.Unavailable, err, "OpenRouter (%s) does not answer about keys just now (status %d). Try again in a minute.", f.baseURL, refused.Status)
 	}
 	return openrouter.Explain(err)
 }
 
+// unreachable says which address gave no answer of OpenRouter, and where it comes from.
+func (f *Fleet) unreachable(err error) error {
+	why := openrouter.Explain(err)
+	return fault.Wrap(why.Kind, err, "OpenRouter could not be asked at %s, which is OPENROUTER_BASE_URL or its default. %s", f.baseURL, why.Told.Text)
+}
+
 // ignoreAbsent takes "it is not there" for a deletion that has been done already.
-func ignoreAbsent(err error) error {
-	if refused, ok := errors.AsType[*openrouter.APIError](err); ok && refused.Class() == openrouter.ClassNotFound {
-		return nil
+func (f *Fleet) ignoreAbsent(err error) error {
+	if told := f.explain(err); !fault.Is(told, fault.NotFound) {
+		return told
 	}
-	return explainManagement(err)
+	return nil
 }
 
 func sameAmount(a, b *money.Amount) bool { return (a == nil) == (b == nil) && (a == nil || *a == *b) }
@@ -222,7 +237,7 @@ func (f *Fleet) Keys(ctx context.Context) ([]Key, error) {
 	}
 	listed, err := f.router.Keys(ctx, f.baseURL, f.management)
 	if err != nil {
-		return nil, explainManagement(err)
+		return nil, f.explain(err)
 	}
 	keys, at := make([]Key, len(listed)), map[string]int{}
 	for i, key := range listed {
@@ -263,7 +278,7 @@ func (f *Fleet) Adopt(ctx context.Context, c Client, hash, secret string) error 
 	}
 	key, err := f.router.ManagedKey(ctx, f.baseURL, f.management, hash)
 	if err != nil {
-		return explainManagement(err)
+		return f.explain(err)
 	}
 	var sealed []byte
 	if secret != "" {

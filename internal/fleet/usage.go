@@ -72,7 +72,7 @@ func (f *Fleet) addKey(ctx context.Context, u *Usage, row keyRow) error {
 			u.Live = append(u.Live, row.name)
 			return errors.Join(u.allow(key.KeyInfo), u.add(spendingOf(key.KeyInfo, u.At)))
 		}
-		if err = ignoreAbsent(err); err != nil {
+		if err = f.ignoreAbsent(err); err != nil {
 			return err
 		}
 	}
@@ -122,11 +122,12 @@ func (u *Usage) allow(key openrouter.KeyInfo) (err error) {
 // KeyUsage asks OpenRouter what a key has spent, with the key itself: it need not be a client's.
 func (f *Fleet) KeyUsage(ctx context.Context, key string) (u Usage, err error) {
 	info, err := f.router.Key(ctx, f.baseURL, key)
-	if err != nil {
-		if refused, ok := errors.AsType[*openrouter.APIError](err); ok && refused.Class() == openrouter.ClassBadKey {
-			return u, fault.Wrap(fault.Invalid, err, "OpenRouter does not know this key: it is mistyped, disabled or deleted.")
-		}
-		return u, openrouter.Explain(err)
+	refused, ok := errors.AsType[*openrouter.APIError](err)
+	switch {
+	case ok && refused.Class() == openrouter.ClassBadKey:
+		return u, fault.Wrap(fault.Invalid, err, "OpenRouter does not know this key: it is mistyped, disabled or deleted.")
+	case err != nil:
+		return u, f.explain(err)
 	}
 	u.At, u.Limit, u.Remaining = f.now().UTC(), info.Limit, info.Remaining
 	return u, u.add(spendingOf(info, u.At))
@@ -141,7 +142,7 @@ func (f *Fleet) readLast(ctx context.Context, w *work, row keyRow) error {
 	var key openrouter.ManagedKey
 	err := f.outside(ctx, w, "key.disable", row.name+" "+row.hash, func() (err error) {
 		key, err = f.router.DisableKey(ctx, f.baseURL, f.management, row.hash, true)
-		return ignoreAbsent(err)
+		return f.ignoreAbsent(err)
 	})
 	if err != nil || key.Hash == "" {
 		return err

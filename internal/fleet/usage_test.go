@@ -95,13 +95,7 @@ func TestDeletedKeysAreCounted(t *testing.T) {
 func TestKeyDeletedBehindOurBack(t *testing.T) {
 	r := newRig(t)
 	c := r.create("Company ABC", nil)
-	hash, _, err := r.fleet.Secret(t.Context(), c)
-	if err == nil {
-		err = openrouter.New(http.DefaultClient).DeleteKey(t.Context(), r.server.URL+"/api/v1", management, hash)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	r.deleteKey(c)
 	if u := r.usage(c); strings.Join(u.Unread, "") != "mai-companyabc-key-1" || len(u.Live) != 0 {
 		t.Errorf("%+v", u)
 	}
