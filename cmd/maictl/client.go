@@ -135,7 +135,7 @@ func (p *program) createClient(ctx context.Context, cmd *cobra.Command, f *fleet
 		return err
 	}
 	if own {
-		return c, p.order(ctx, cmd, f, wish, create)
+		return c, p.order(ctx, cmd, f, wish, "", create)
 	}
 	return c, create(nil)
 }

@@ -23,14 +23,21 @@ func addWish(cmd *cobra.Command, wish *fleet.Wish) {
 	cmd.Flags().IntVar(&wish.DiskGB, "disk", wish.DiskGB, "disk that the server needs at least, in GB")
 }
 
-// order makes something with the best that Hetzner offers, and says before what it costs. What is not where it was wanted
-// is asked for; so is the next best, as long as Hetzner turns out to be sold out.
-func (p *program) order(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, wish fleet.Wish, create func(*fleet.Offer) error) error {
+// order makes something with the best that Hetzner offers, and says before what it costs. A server by itself (name, else "") is
+// asked for. What is not where it was wanted is asked for, too, and the next best, as long as Hetzner turns out to be sold out.
+func (p *program) order(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, wish fleet.Wish, name string, create func(*fleet.Offer) error) error {
 	offers, err := f.Offers(ctx, wish)
 	for i, offer := range offers {
 		progress(cmd, "server", offer.String())
-		if i > 0 || offer.Location != wish.Location {
-			if err := p.confirm(cmd, fmt.Sprintf("What was wanted in %s is sold out. Take this one instead?", wish.Location)); err != nil {
+		question := ""
+		switch {
+		case i > 0 || offer.Location != wish.Location:
+			question = fmt.Sprintf("What was wanted in %s is sold out. Take this one instead?", wish.Location)
+		case name != "":
+			question = fmt.Sprintf("Make the server %s, a %s in %s, for %s a month, net?", name, offer.Type, offer.Location, perMonth(&offer.Price, offer.Currency))
+		}
+		if question != "" {
+			if err := p.confirm(cmd, question); err != nil {
 				return err
 			}
 		}
@@ -48,14 +55,14 @@ func (p *program) serverCreate() *cobra.Command {
 		Use:   "create NAME",
 		Short: "Make a server at Hetzner on which clients can be placed",
 		Long: `create makes a server with a firewall, Docker, nightly security updates and a host key that is known before. It says
-what the server costs first. It can be killed at any moment: run it again, or "maictl resume", and there is exactly one.`,
+first what the server costs, and asks. It can be killed at any moment: run it again, or "maictl resume", and there is exactly one.`,
 		Example: `  maictl server create shared1 --cores 4 --memory 8
   maictl server create shared1 --location hel1 --type cx33`,
 		Args: named(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
 				var s fleet.Server
-				err := p.order(ctx, cmd, f, wish, func(o *fleet.Offer) (err error) {
+				err := p.order(ctx, cmd, f, wish, args[0], func(o *fleet.Offer) (err error) {
 					s, err = f.CreateServer(ctx, args[0], *o, teller(cmd))
 					return err
 				})

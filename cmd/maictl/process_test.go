@@ -152,8 +152,8 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	}{
 		"key only":   {[]string{"client", "create", "Company ABC", "--limit", "500", "--no-deploy"}, "mai-companyabc-key-1", "", 4, nil},
 		"own server": {[]string{"client", "create", "Company ABC", "--limit", "500", "--domain", "abc.example.com", "--server-only"}, "mai-companyabc-key-1", "mai-companyabc running", 23, nil},
-		"resize":     {[]string{"server", "resize", "shared1", "--cores", "4", "--yes"}, "", "shared1 running", 12, []string{"server", "create", "shared1"}},
-		"delete":     {[]string{"server", "delete", "shared1", "--yes"}, "", "", 4, []string{"server", "create", "shared1"}},
+		"resize":     {[]string{"server", "resize", "shared1", "--cores", "4", "--yes"}, "", "shared1 running", 12, []string{"server", "create", "shared1", "--yes"}},
+		"delete":     {[]string{"server", "delete", "shared1", "--yes"}, "", "", 4, []string{"server", "create", "shared1", "--yes"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -247,6 +247,10 @@ func TestServers(t *testing.T) {
 		if code, _, errs := p.run([]string{"HCLOUD_TOKEN="}, "client", "create", "Other"); code != 1 || !strings.Contains(errs, way) || len(p.instanceKeys()) != 1 {
 			t.Errorf("no server and nowhere to make one: exit %d, %s", code, errs)
 		}
+	}
+	// A server costs money every month: it is asked for, with what it is and costs.
+	if code, _, errs := p.run(nil, "server", "create", "shared3"); code != 1 || !strings.Contains(errs, "Make the server shared3, a cx23 in nbg1, for 5.99 EUR a month, net? Say --yes") || len(p.hetzner.Made()) != 0 {
+		t.Errorf("making a server unasked: exit %d, %s", code, errs)
 	}
 	// What is sold out where it was wanted is asked for.
 	p.hetzner.Set(hetzner.Faults{Full: []hetzner.Full{{Location: "nbg1"}, {Location: "fsn1", Hidden: true}}})

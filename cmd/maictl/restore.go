@@ -70,7 +70,7 @@ func (p *program) clientRestore() *cobra.Command {
 				if !cmd.Flags().Changed("location") {
 					server.Location = r.Server.Location
 				}
-				err = p.order(ctx, cmd, f, server, do)
+				err = p.order(ctx, cmd, f, server, "", do)
 			} else {
 				err = do(nil)
 			}

@@ -123,7 +123,7 @@ func TestLostDataWithoutBackup(t *testing.T) {
 func TestRecoverFromSomebodyElse(t *testing.T) {
 	needRig(t)
 	p := newProvider(t)
-	p.must(nil, "server", "create", "shared1")
+	p.must(nil, "server", "create", "shared1", "--yes")
 	other := newKey(t)
 	pub, _, _, _, err := ssh.ParseAuthorizedKey([]byte(other.public))
 	if err != nil {

@@ -11,7 +11,7 @@ func TestServer(t *testing.T) {
 	needRig(t)
 	p := newProvider(t)
 	const name = "shared1"
-	made := p.must(nil, "server", "create", name)
+	made := p.must(nil, "server", "create", name, "--yes")
 	t.Logf("made in %.1f s:\n%s", made.took.Seconds(), strings.Join(made.steps, "\n"))
 	for _, check := range []struct{ command, says string }{
 		{"cloud-init status --long --wait", "done"},

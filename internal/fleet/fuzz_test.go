@@ -35,7 +35,7 @@ func FuzzWhatReachesHetzner(f *testing.F) {
 				t.Errorf("not a sentence: %v", err)
 			}
 		}
-		_, err := r.fleet.Offers(t.Context(), fleet.Wish{Location: location, Type: kind})
+		_, err := r.fleet.Offers(t.Context(), fleet.Wish{Location: location, Type: kind, Cores: 1, MemoryGB: 1, DiskGB: 1})
 		told(err)
 		_, err = r.fleet.CreateServer(t.Context(), server, offer, quiet)
 		told(err)

@@ -304,7 +304,10 @@ func TestOffers(t *testing.T) {
 			t.Errorf("%v: %s, want %s", c.full, got, c.want)
 		}
 	}
-	for _, change := range []func(*fleet.Wish){func(w *fleet.Wish) { w.Location = "mars1" }, func(w *fleet.Wish) { w.Type = "cx22" }, func(w *fleet.Wish) { w.Cores = 999 }} {
+	for _, change := range []func(*fleet.Wish){
+		func(w *fleet.Wish) { w.Cores = 0 }, func(w *fleet.Wish) { w.MemoryGB = 0 }, func(w *fleet.Wish) { w.DiskGB = -1 },
+		func(w *fleet.Wish) { w.Location = "mars1" }, func(w *fleet.Wish) { w.Type = "cx22" }, func(w *fleet.Wish) { w.Cores = 999 },
+	} {
 		wish := fleet.DefaultWish()
 		change(&wish)
 		if _, err := r.fleet.Offers(t.Context(), wish); !fault.Is(err, fault.Invalid) {
@@ -367,8 +370,11 @@ func TestBudgetForServers(t *testing.T) {
 		t.Errorf("%+v, %v", there, err)
 	}
 	// A disk never shrinks: what has less is not offered.
-	if _, err := r.fleet.ResizeOffer(ctx, s, fleet.Wish{Type: "cpx11"}); err != nil {
+	if _, err := r.fleet.ResizeOffer(ctx, s, fleet.Wish{Type: "cpx11", Cores: 1, MemoryGB: 1, DiskGB: 1}); err != nil {
 		t.Error(err) // 40 GB
+	}
+	if _, err := r.fleet.ResizeOffer(ctx, s, fleet.Wish{Cores: 2, MemoryGB: 4}); !fault.Is(err, fault.Invalid) {
+		t.Errorf("a disk of 0 GB: %v", err)
 	}
 	large, err := r.fleet.CreateServer(ctx, "large", r.offers(func(w *fleet.Wish) { w.DiskGB = 80 })[0], quiet)
 	if err != nil {

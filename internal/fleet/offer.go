@@ -31,6 +31,14 @@ func (w Wish) String() string {
 	return strings.TrimSpace(fmt.Sprintf("%s at least %d vCPU, %d GB of memory, %d GB of disk, in %s", w.Type, w.Cores, w.MemoryGB, w.DiskGB, w.Location))
 }
 
+// check refuses what no server has, and what would be a slip: that nothing is needed.
+func (w Wish) check() error {
+	if min(w.Cores, w.MemoryGB, w.DiskGB) < 1 {
+		return fault.New(fault.Invalid, "A server has at least 1 vCPU, 1 GB of memory and 1 GB of disk: say numbers from 1 with --cores, --memory and --disk, or leave them out.")
+	}
+	return nil
+}
+
 // Offer is a server that can be had now.
 type Offer struct {
 	Type, Location          string
@@ -59,6 +67,9 @@ func (f *Fleet) needHetzner() error {
 // then the others of the same network zone by price. Never none: then it is Unavailable, and says so.
 func (f *Fleet) Offers(ctx context.Context, wish Wish) ([]Offer, error) {
 	if err := f.needHetzner(); err != nil {
+		return nil, err
+	}
+	if err := wish.check(); err != nil {
 		return nil, err
 	}
 	places, err := f.hetzner.Location.All(ctx)

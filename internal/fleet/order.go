@@ -105,6 +105,9 @@ func (f *Fleet) ResizeOffer(ctx context.Context, s Server, wish Wish) (Offer, er
 	if err := f.needHetzner(); err != nil {
 		return Offer{}, err
 	}
+	if err := wish.check(); err != nil { // before the disk that is there makes it a larger one
+		return Offer{}, err
+	}
 	if s.Adopted || s.HetznerID == 0 {
 		return Offer{}, fault.New(fault.Invalid, "Only a server that maictl made at Hetzner changes its type.")
 	}
