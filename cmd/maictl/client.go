@@ -110,12 +110,19 @@ any moment: run it again, or run "maictl resume", and there is exactly one key a
 	cmd.Flags().BoolVar(&keyOnly, "no-deploy", false, "make the key only")
 	cmd.Flags().BoolVar(&serverOnly, "server-only", false, "make key and server, and put nothing on it yet; \"maictl client deploy\" does later")
 	cmd.Flags().BoolVar(&showKey, "show-key", false, "print the key, too")
-	cmd.Flags().StringVar(&host, "host", "", "place it beside others on this server; needs --domain")
-	cmd.Flags().StringVar(&domain, "domain", "", "where it answers, such as companyabc.example.com; a name below the base domain unless given")
+	cmd.Flags().StringVar(&host, "host", "", "place it beside others on this server; it needs a name, by --domain or below the base domain")
+	cmd.Flags().StringVar(&domain, "domain", "", "where it answers, such as companyabc.example.com; unless given, a name below the base domain (\"maictl config base-domain\")")
 	cmd.Flags().BoolVar(&dedicated, "dedicated", true, "make a server at Hetzner for it alone; what happens without --host")
 	addWish(cmd, &wish)
 	p.addDNSWait(cmd)
 	cmd.MarkFlagsMutuallyExclusive("host", "no-deploy", "dedicated")
+	for _, server := range wishFlags() { // which would be dropped
+		cmd.MarkFlagsMutuallyExclusive("no-deploy", server)
+		cmd.MarkFlagsMutuallyExclusive("host", server)
+	}
+	for _, instance := range []string{"server-only", "domain", "dns-wait"} {
+		cmd.MarkFlagsMutuallyExclusive("no-deploy", instance)
+	}
 	_ = cmd.RegisterFlagCompletionFunc("host", p.completeServer)
 	return cmd
 }
@@ -281,7 +288,11 @@ func (p *program) clientShow() *cobra.Command {
 	var showKey bool
 	cmd := p.onClient("show NAME", "Show a client and, with --show-key, its key", "  maictl client show companyabc --show-key --json",
 		func(ctx context.Context, cmd *cobra.Command, f *fleet.Fleet, c fleet.Client, _ []string) error {
-			d, err := newDeployment(ctx, f, c, showKey)
+			var d deployment
+			var err error
+			if c.State != fleet.Deleted || showKey { // one that is deleted has no key, and is shown nevertheless
+				d, err = newDeployment(ctx, f, c, showKey)
+			}
 			if p.json {
 				return p.either(cmd, struct {
 					shownClient
@@ -354,7 +365,11 @@ func (p *program) clientLimit() *cobra.Command {
 			if c, err = f.Limit(ctx, c, limit, teller(cmd)); err != nil {
 				return err
 			}
-			return p.report(cmd, c, fmt.Sprintf("The limit of %s is %s a month.", c.Name, dollars(c.Limit)))
+			sentence := fmt.Sprintf("%s has no limit.", c.Name)
+			if c.Limit != nil {
+				sentence = fmt.Sprintf("The limit of %s is %s a month.", c.Name, dollars(c.Limit))
+			}
+			return p.report(cmd, c, sentence)
 		}, named(1, 2))
 	cmd.Flags().StringVar(&l.budget, "budget", "", "most that the client may be charged per UTC month, in USD; the limit is budget / markup")
 	return cmd

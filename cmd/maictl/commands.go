@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -105,11 +106,34 @@ Without a command, at a terminal, it asks what to do.
 			return p.menu(cmd)
 		},
 	}
+	root.PersistentPreRunE = checkFlags
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print JSON")
 	root.PersistentFlags().BoolVar(&p.yes, "yes", false, "do not ask for confirmation")
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(p.clientCommand(), p.keyCommand(), p.serverCommand(), p.releaseCommand(), p.configCommand(), p.backupCommand(), p.selfCommand(), p.planCommand(), p.resumeCommand())
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil && completion != root {
+		completion.Args, completion.RunE = nil, onlyBelow("completion") // else it prints its help for any shell it does not know, as if all were well
+	}
 	return root
+}
+
+// checkFlags says in a sentence what cobra would say of flags that are missing or exclude each other.
+func checkFlags(cmd *cobra.Command, _ []string) error {
+	if err := cmd.ValidateRequiredFlags(); err != nil {
+		return fault.Wrap(fault.Invalid, err, "`%s` needs more: %s. `%s --help` has examples.", cmd.CommandPath(), flagNames(err, `"`, `"`), cmd.CommandPath())
+	}
+	if err := cmd.ValidateFlagGroups(); err != nil {
+		return fault.Wrap(fault.Invalid, err, "%s exclude each other. Leave all but one out.", flagNames(err, "; [", "]"))
+	}
+	return nil
+}
+
+// flagNames are the flags that an error of cobra names between two marks.
+func flagNames(err error, from, to string) string {
+	_, names, _ := strings.Cut(err.Error(), from)
+	names = names[:max(0, strings.LastIndex(names, to))]
+	return "--" + strings.Join(strings.FieldsFunc(names, func(r rune) bool { return strings.ContainsRune(`", `, r) }), " and --")
 }
 
 // open opens the fleet.
@@ -252,7 +276,23 @@ func (p *program) resumeCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
-				return f.Resume(ctx, func(subject, step, what string) { progress(cmd, subject+": "+step, what) })
+				type done struct {
+					Of   string `json:"of"`
+					Step string `json:"step"`
+					What string `json:"what"`
+				}
+				all := []done{}
+				err := f.Resume(ctx, func(subject, step, what string) {
+					progress(cmd, subject+": "+step, what)
+					all = append(all, done{subject, step, what})
+				})
+				switch {
+				case p.json:
+					return errors.Join(printJSON(cmd, all), err)
+				case err == nil && len(all) == 0:
+					_, err = fmt.Fprintln(cmd.OutOrStdout(), allWell)
+				}
+				return err
 			})
 		},
 	}
@@ -262,7 +302,14 @@ func (p *program) resumeCommand() *cobra.Command {
 
 // noun is a command that only has commands below it.
 func noun(name, short string, below ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: name, Short: short, RunE: func(cmd *cobra.Command, args []string) error {
+	cmd := &cobra.Command{Use: name, Short: short, RunE: onlyBelow(name), SuggestionsMinimumDistance: 2}
+	cmd.AddCommand(below...)
+	return cmd
+}
+
+// onlyBelow is a command that does nothing itself.
+func onlyBelow(name string) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
@@ -271,9 +318,7 @@ func noun(name, short string, below ...*cobra.Command) *cobra.Command {
 			near = " Did you mean " + strings.Join(names, " or ") + "?"
 		}
 		return fault.New(fault.Invalid, "There is no command `maictl %s %s`.%s `maictl %s --help` lists them.", name, args[0], near, name)
-	}, SuggestionsMinimumDistance: 2}
-	cmd.AddCommand(below...)
-	return cmd
+	}
 }
 
 // named wants the argument that a command is about, and says so in words.

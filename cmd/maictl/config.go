@@ -24,7 +24,7 @@ func (p *program) configCommand() *cobra.Command {
 		Long: `base-domain is the domain below which a client gets its name unless --domain says another: companyabc.ai.example.com.
 If its zone is in your project at Hetzner, maictl sets the records itself; else it says which, and waits for them.`,
 		Example: "  maictl config base-domain ai.example.com\n  maictl config base-domain none",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    named(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
 				if len(args) == 1 {
@@ -59,7 +59,7 @@ func (p *program) configRecoveryKey() *cobra.Command {
 		Long: `recovery-key is a key of yours, such as ~/.ssh/id_ed25519.pub, with which you get into the servers when MAICTL_DATA is lost:
 "maictl self recover" needs it. New servers have it from their first boot, those of clients at the next "maictl resume".`,
 		Example: "  maictl config recovery-key ~/.ssh/id_ed25519.pub && maictl resume\n  maictl config recovery-key none",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    named(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
 				if len(args) == 1 {

@@ -62,7 +62,7 @@ func (p *program) clientUpdate() *cobra.Command {
 			return p.sayExchange(cmd, c, x, "", nil)
 		}, named(1, 1))
 	cmd.Flags().DurationVar(&drain, "drain-timeout", deploy.DrainPatience, "how long answers that are being written may take to end; then they are cut off, and their text so far is kept")
-	cmd.Flags().StringVar(&release, "release", "", "version or digest instead of the newest; see `maictl release list`")
+	cmd.Flags().StringVar(&release, "release", "", "version or digest instead of the newest; see \"maictl release list\"")
 	return cmd
 }
 
@@ -126,8 +126,7 @@ func (p *program) clientOpen() *cobra.Command {
 			if err != nil {
 				return fault.Wrap(fault.Invalid, err, "%s cannot be listened on. Choose another address with --listen.", addr)
 			}
-			progress(cmd, c.Name, "http://"+listener.Addr().String()+" until Ctrl C")
-			return f.Open(ctx, c, listener)
+			return f.Open(ctx, c, listener, func() { progress(cmd, c.Name, "http://"+listener.Addr().String()+" until Ctrl C") })
 		}, named(1, 1))
 	cmd.Flags().StringVar(&addr, "listen", "127.0.0.1:0", "where to listen")
 	return cmd

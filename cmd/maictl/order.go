@@ -14,6 +14,9 @@ import (
 	"mai/internal/money"
 )
 
+// wishFlags are those that addWish adds.
+func wishFlags() []string { return []string{"location", "type", "cores", "memory", "disk"} }
+
 // addWish adds the flags that say what a server has to have.
 func addWish(cmd *cobra.Command, wish *fleet.Wish) {
 	cmd.Flags().StringVar(&wish.Location, "location", wish.Location, "where the server is wanted; others nearby are the fall-back")
@@ -176,7 +179,7 @@ func (p *program) serverBudget() *cobra.Command {
 		Example: `  maictl server budget
   maictl server budget 120
   maictl server budget none`,
-		Args: cobra.MaximumNArgs(1),
+		Args: named(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {
 				if len(args) == 1 {

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/crypto/ssh"
 
 	hetzner "mai/internal/hetzner/sim"
@@ -332,20 +334,43 @@ func TestCommands(t *testing.T) {
 		args []string
 		says string
 	}{
-		"a plan with nothing to do": {0, []string{"plan"}, "as it is wanted"},
-		"a bad amount":              {1, []string{"client", "create", "Other", "--no-deploy", "--limit", "lots"}, "500"},
-		"limit and budget":          {1, []string{"client", "create", "Other", "--no-deploy", "--limit", "5", "--budget", "5"}, "budget"},
-		"a markup that mai refuses": {1, []string{"client", "create", "Other", "--no-deploy", "--markup", "50"}, "from 1 to 10"},
-		"an unknown client":         {1, []string{"client", "show", "nobody"}, "companyabc"},
-		"deleting unasked":          {1, []string{"client", "delete", "companyabc"}, "--yes"},
-		"an unknown command":        {1, []string{"client", "explode"}, ""},
-		"the help":                  {0, []string{"client", "create", "--help"}, "maictl client create \"Company ABC\" --limit 500"},
-		"completion":                {0, []string{"__complete", "client", "show", ""}, "companyabc\tCompany ABC"},
+		"a plan with nothing to do":     {0, []string{"plan"}, "as it is wanted"},
+		"a bad amount":                  {1, []string{"client", "create", "Other", "--no-deploy", "--limit", "lots"}, "500"},
+		"limit and budget":              {1, []string{"client", "create", "Other", "--no-deploy", "--limit", "5", "--budget", "5"}, "budget"},
+		"a markup that mai refuses":     {1, []string{"client", "create", "Other", "--no-deploy", "--markup", "50"}, "from 1 to 10"},
+		"an unknown client":             {1, []string{"client", "show", "nobody"}, "companyabc"},
+		"deleting unasked":              {1, []string{"client", "delete", "companyabc"}, "--yes"},
+		"flags that exclude each other": {1, []string{"client", "create", "Other", "--no-deploy", "--host", "shared1"}, "--host and --no-deploy exclude each other."},
+		"a size and no server":          {1, []string{"client", "create", "Other", "--no-deploy", "--cores", "4"}, "--cores and --no-deploy exclude each other."},
+		"a location and no server":      {1, []string{"client", "create", "Other", "--no-deploy", "--location", "hel1"}, "--location and --no-deploy exclude each other."},
+		"a type beside others":          {1, []string{"client", "create", "Other", "--host", "shared1", "--type", "cx33"}, "--host and --type exclude each other."},
+		"a domain and no instance":      {1, []string{"client", "create", "Other", "--no-deploy", "--domain", "a.example.com"}, "--domain and --no-deploy exclude each other."},
+		"a flag that is missing":        {1, []string{"key", "adopt", "00"}, "`maictl key adopt` needs more: --client."},
+		"an unknown key":                {1, []string{"key", "adopt", strings.Repeat("0", 64), "--client", "companyabc"}, "maictl key orphans"},
+		"usage without a name":          {1, []string{"client", "usage"}, "It is `maictl client usage NAME"},
+		"no release":                    {1, []string{"release", "add"}, "It is `maictl release add FILE..."},
+		"an existing client":            {1, []string{"client", "create", "Company ABC", "--no-deploy"}, "maictl client limit companyabc"},
+		"resume with nothing to do":     {0, []string{"resume"}, "as it is wanted"},
+		"an unknown shell":              {1, []string{"completion", "foo"}, "maictl completion --help"},
+		"a known shell":                 {0, []string{"completion", "bash"}, "maictl"},
+		"an unknown command":            {1, []string{"client", "explode"}, ""},
+		"the help":                      {0, []string{"client", "create", "--help"}, "maictl client create \"Company ABC\" --limit 500"},
+		"completion":                    {0, []string{"__complete", "client", "show", ""}, "companyabc\tCompany ABC"},
 	} {
 		code, stdout, stderr := p.run(nil, c.args...)
 		if code != c.code || !strings.Contains(stdout+stderr, c.says) {
 			t.Errorf("%s: exit %d, %s%s", name, code, stdout, stderr)
 		}
+	}
+	resumed := []struct{}{{}}
+	if p.must(&resumed, "resume"); len(resumed) != 0 {
+		t.Errorf("nothing was to do, and %d things were done", len(resumed))
+	}
+	if code, out, errs := p.run(nil, "client", "open", "companyabc"); code != 1 || strings.Contains(out+errs, "http://") {
+		t.Errorf("an address where nothing is reached: exit %d, %s%s", code, out, errs)
+	}
+	if code, out, _ := p.run(nil, "client", "limit", "companyabc", "--yes"); code != 0 || out != "Company ABC has no limit.\n" {
+		t.Errorf("no limit: exit %d, %s", code, out)
 	}
 	var limited struct{ Limit string }
 	if p.must(&limited, "client", "limit", "companyabc", "--budget", "975"); limited.Limit != "750" {
@@ -362,4 +387,26 @@ func TestCommands(t *testing.T) {
 	if code, _, _ := p.run(nil, "client", "delete", "companyabc", "--yes"); code != 0 || len(p.instanceKeys()) != 0 {
 		t.Errorf("exit %d, keys %v", code, p.instanceKeys())
 	}
+	if code, out, errs := p.run(nil, "client", "show", "companyabc"); code != 0 || !strings.Contains(out, "deleted") {
+		t.Errorf("a deleted client: exit %d, %s%s", code, out, errs)
+	}
+	if code, _, errs := p.run(nil, "client", "show", "companyabc", "--show-key"); code != 1 || !strings.Contains(errs, "Company ABC is deleted, and its keys with it.") {
+		t.Errorf("the key of a deleted client: exit %d, %s", code, errs)
+	}
+}
+
+// TestFlagsReadAsTheyAreMeant holds the usage of every flag against pflag, which takes what is in backquotes for a type.
+func TestFlagsReadAsTheyAreMeant(t *testing.T) {
+	var look func(*cobra.Command)
+	look = func(cmd *cobra.Command) {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if strings.Contains(f.Usage, "`") {
+				t.Errorf("%s --%s: %s", cmd.CommandPath(), f.Name, f.Usage)
+			}
+		})
+		for _, below := range cmd.Commands() {
+			look(below)
+		}
+	}
+	look(commands(nil))
 }

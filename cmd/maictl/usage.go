@@ -54,7 +54,7 @@ func (p *program) clientUsage() *cobra.Command {
 					u.Gone, orEmpty(u.Live), orEmpty(u.Unread), told.Live, told.LiveError})
 			}
 			return printUsage(cmd, c, u, told)
-		}, cobra.ExactArgs(1))
+		}, named(1, 1))
 }
 
 func printUsage(cmd *cobra.Command, c fleet.Client, u fleet.Usage, told listedClient) error {

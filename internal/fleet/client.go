@@ -166,20 +166,23 @@ func (f *Fleet) add(ctx context.Context, in NewClient) (c Client, err error) {
 	return c, err
 }
 
-// taken says which client has the name, and suggests one that is free.
+// taken says which client has the name, how that one is changed, and suggests a name that is free.
 func taken(tx *sqldb.Tx, c, other Client) error {
+	what := fmt.Sprintf("%q would be %s, which is %q (%s).", c.Name, c.Instance(), other.Name, other.State)
+	if other.Name == c.Name && other.State != Deleted {
+		what = fmt.Sprintf("%q is a client already (%s, %s). Change its limit with `maictl client limit %s`, or put its instance on its server with `maictl client deploy %s`.",
+			c.Name, c.Instance(), other.State, other.Slug, other.Slug)
+	}
 	for n := 2; ; n++ {
 		suggestion := fmt.Sprintf("%s %d", c.Name, n)
 		_, err := clientRow(tx, `slug = $1`, Slug(suggestion))
 		switch {
 		case errors.Is(err, sqldb.ErrNoRows):
-			return fault.New(fault.Conflict, "%q would be %s, which is %q (%s). Choose another name, such as %q.",
-				c.Name, c.Instance(), other.Name, other.State, suggestion)
+			return fault.New(fault.Conflict, "%s For a new client choose another name, such as %q.", what, suggestion)
 		case err != nil:
 			return err
 		case len(Slug(suggestion)) == maxSlug: // the number is cut off
-			return fault.New(fault.Conflict, "%q would be %s, which is %q (%s). Choose another name.",
-				c.Name, c.Instance(), other.Name, other.State)
+			return fault.New(fault.Conflict, "%s For a new client choose another name.", what)
 		}
 	}
 }

@@ -317,6 +317,8 @@ func (f *Fleet) Secret(ctx context.Context, c Client) (hash, secret string, err 
 			[]any{c.ID, c.keyNumber}, &hash, &sealed)
 	})
 	switch {
+	case errors.Is(err, sqldb.ErrNoRows) && c.State == Deleted:
+		return "", "", fault.New(fault.NotFound, "%s is deleted, and its keys with it. `maictl client usage %s` says what they spent.", c.Name, c.Slug)
 	case errors.Is(err, sqldb.ErrNoRows):
 		return "", "", fault.New(fault.NotFound, "%s has no key yet. Run `maictl resume`.", c.Name)
 	case err != nil:

@@ -43,13 +43,15 @@ func (f *Fleet) Exec(ctx context.Context, c Client, command []string, stdout, st
 	return status, err
 }
 
-// Open forwards a listener of this machine to a client's instance, past DNS, the firewall and the edge, until ctx ends.
-func (f *Fleet) Open(ctx context.Context, c Client, listener net.Listener) error {
+// Open forwards a listener of this machine to a client's instance, past DNS, the firewall and the edge, until ctx ends. ready is called
+// when the instance can be reached.
+func (f *Fleet) Open(ctx context.Context, c Client, listener net.Listener, ready func()) error {
 	return f.visit(ctx, c, "instance.open", c.Instance(), func(host *deploy.Host) error {
 		dial, err := host.Dialer(ctx, c.Instance())
 		if err != nil {
 			return err
 		}
+		ready()
 		return forward(ctx, listener, dial)
 	})
 }
