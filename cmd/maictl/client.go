@@ -120,7 +120,7 @@ any moment: run it again, or run "maictl resume", and there is exactly one key a
 		cmd.MarkFlagsMutuallyExclusive("no-deploy", server)
 		cmd.MarkFlagsMutuallyExclusive("host", server)
 	}
-	for _, instance := range []string{"server-only", "domain", "dns-wait"} {
+	for _, instance := range []string{"server-only", "dns-wait"} { // a domain is kept for `client deploy`
 		cmd.MarkFlagsMutuallyExclusive("no-deploy", instance)
 	}
 	_ = cmd.RegisterFlagCompletionFunc("host", p.completeServer)

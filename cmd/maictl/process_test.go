@@ -344,7 +344,6 @@ func TestCommands(t *testing.T) {
 		"a size and no server":          {1, []string{"client", "create", "Other", "--no-deploy", "--cores", "4"}, "--cores and --no-deploy exclude each other."},
 		"a location and no server":      {1, []string{"client", "create", "Other", "--no-deploy", "--location", "hel1"}, "--location and --no-deploy exclude each other."},
 		"a type beside others":          {1, []string{"client", "create", "Other", "--host", "shared1", "--type", "cx33"}, "--host and --type exclude each other."},
-		"a domain and no instance":      {1, []string{"client", "create", "Other", "--no-deploy", "--domain", "a.example.com"}, "--domain and --no-deploy exclude each other."},
 		"a flag that is missing":        {1, []string{"key", "adopt", "00"}, "`maictl key adopt` needs more: --client."},
 		"an unknown key":                {1, []string{"key", "adopt", strings.Repeat("0", 64), "--client", "companyabc"}, "maictl key orphans"},
 		"usage without a name":          {1, []string{"client", "usage"}, "It is `maictl client usage NAME"},
