@@ -48,7 +48,7 @@ func moneyGuards() []guard {
 		},
 		{
 			name: "page", protects: "what the page and its files show moves with the entries",
-			file: "internal/ledger/rollup.go", find: "next, err := before.Add(more)", replace: "next, err := before.Add(Sums{})",
+			file: "internal/ledger/rollup.go", find: "rollup{bucket(at), s}, more)", replace: "rollup{bucket(at), s}, Sums{})",
 			prove: meeting("no_usage"), column: inUsage,
 		},
 		{
