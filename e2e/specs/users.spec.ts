@@ -182,7 +182,15 @@ test("a personal key is shown once, works like OpenAI, and stops when revoked", 
 	expect(response.status).toBe(200);
 	expect((await response.json()).choices[0].message.content).toBe(counted(5));
 
-	await page.reload();
+	await page.getByRole("link", { name: "Profile" }).click();
+	const leaving = page.getByRole("dialog", { name: "Go on without it?" });
+	await leaving.getByRole("button", { name: "Cancel" }).click();
+	await expect(page.getByLabel("Key", { exact: true })).toHaveValue(key);
+	await page.getByRole("button", { name: "It is stored" }).click();
+	await expect(page.getByLabel("Key", { exact: true })).toBeHidden();
+	await page.getByRole("link", { name: "Profile" }).click();
+	await expect(page.getByLabel("Current password")).toBeVisible();
+	await page.goto("/settings/api-key");
 	await expect(page.getByText(`sk-…${key.slice(-4)}`)).toBeVisible();
 	expect(await page.content()).not.toContain(key);
 	await page.getByRole("button", { name: "Revoke" }).click();

@@ -12,7 +12,9 @@ import { useErrorText } from '../ui/errors'
 import { Field } from '../ui/Field'
 import { useFormat } from '../ui/format'
 import { CardSkeleton, LoadError } from '../ui/Load'
+import { unlessUnsaved } from '../ui/leave'
 import { Note } from '../ui/Note'
+import { ShowOnce } from '../ui/ShowOnce'
 import { usePageTitle } from '../ui/title'
 import './keys.css'
 import { KeyDialog } from './KeyDialog'
@@ -88,7 +90,7 @@ export function ApiKeyPage() {
             <Trans>For editors, scripts and any OpenAI-compatible program. What they use counts as yours.</Trans>
           </p>
         </div>
-        <Button look="primary" onClick={() => setMaking(true)}>
+        <Button look="primary" onClick={() => unlessUnsaved(() => setMaking(true))}>
           <Trans>Make a key</Trans>
         </Button>
       </div>
@@ -96,17 +98,17 @@ export function ApiKeyPage() {
       {!keys && !error && <CardSkeleton heights={[170]} />}
       {made && (
         <section className="card panel stack" style={{ marginBottom: 12 }}>
-          <Note tone="good" title={<Trans>Your key is ready.</Trans>}>
-            <Trans>Copy it now: it is not shown again.</Trans>
-          </Note>
-          <Field
+          <ShowOnce
+            key={made.id}
+            title={<Trans>Your key is ready.</Trans>}
             label={t`Key`}
-            mono
-            readOnly
-            value={made.api_key}
-            onFocus={(e) => e.target.select()}
-            inside={<CopyButton text={made.api_key} label={t`Copy key`} />}
-          />
+            copy={t`Copy key`}
+            secret={made.api_key}
+            file="mai-api-key.txt"
+            onStored={() => setMade(null)}
+          >
+            <Trans>Copy it now: it is not shown again.</Trans>
+          </ShowOnce>
         </section>
       )}
       {keys && (

@@ -6,13 +6,13 @@ import { post, put } from '../api/client'
 import { queryClient } from '../api/queries'
 import { Button } from '../ui/Button'
 import { Switch } from '../ui/Check'
-import { CopyButton } from '../ui/CopyButton'
 import { Confirm } from '../ui/Dialog'
 import { useErrorText } from '../ui/errors'
 import { Field } from '../ui/Field'
 import { useFormat } from '../ui/format'
 import { CardSkeleton, LoadError } from '../ui/Load'
 import { Note } from '../ui/Note'
+import { ShowOnce } from '../ui/ShowOnce'
 import { usePageTitle } from '../ui/title'
 import { type Backups, backupsQuery } from './backups'
 
@@ -146,22 +146,19 @@ function Keys({ backups }: { backups: Backups }) {
         <Trans>Who can open them</Trans>
       </h2>
       {secret ? (
-        <>
-          <Note tone="good" title={<Trans>Your recovery key is ready.</Trans>}>
-            <Trans>
-              Copy it now and keep it away from this server: it is not shown again, and without it nobody can restore
-              these backups.
-            </Trans>
-          </Note>
-          <Field
-            label={t`Recovery key`}
-            mono
-            readOnly
-            value={secret}
-            onFocus={(e) => e.target.select()}
-            inside={<CopyButton text={secret} label={t`Copy the recovery key`} />}
-          />
-        </>
+        <ShowOnce
+          title={<Trans>Your recovery key is ready.</Trans>}
+          label={t`Recovery key`}
+          copy={t`Copy the recovery key`}
+          secret={secret}
+          file="mai-recovery-key.txt"
+          onStored={() => setSecret(null)}
+        >
+          <Trans>
+            Copy it now and keep it away from this server: it is not shown again, and without it nobody can restore
+            these backups.
+          </Trans>
+        </ShowOnce>
       ) : own ? (
         <Field
           label={t`Recovery key`}
@@ -188,11 +185,13 @@ function Keys({ backups }: { backups: Backups }) {
           )}
         </p>
       )}
-      <div className="row">
-        <Button disabled={make.isPending} onClick={() => (own ? setAsking(true) : make.mutate())}>
-          {own ? <Trans>Make a new recovery key</Trans> : <Trans>Make a recovery key</Trans>}
-        </Button>
-      </div>
+      {!secret && (
+        <div className="row">
+          <Button disabled={make.isPending} onClick={() => (own ? setAsking(true) : make.mutate())}>
+            {own ? <Trans>Make a new recovery key</Trans> : <Trans>Make a recovery key</Trans>}
+          </Button>
+        </div>
+      )}
       {backups.recipients.some((r) => r.keeper === 'operator') && (
         <p className="sm t2">
           <Trans>Whoever runs this server has named a key in its settings and can open them too.</Trans>

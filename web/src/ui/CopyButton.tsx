@@ -9,10 +9,12 @@ export function CopyButton({
   text,
   label,
   className,
+  onCopied,
 }: {
   text: string | (() => string)
   label: string
   className?: string
+  onCopied?: () => void
 }) {
   const { t } = useLingui()
   const [copied, setCopied] = useState(false)
@@ -27,7 +29,11 @@ export function CopyButton({
       icon={copied ? IconCheck : IconCopy}
       small
       className={className}
-      onClick={async () => setCopied(await copyText(typeof text === 'function' ? text() : text))}
+      onClick={async () => {
+        const done = await copyText(typeof text === 'function' ? text() : text)
+        setCopied(done)
+        if (done) onCopied?.()
+      }}
     />
   )
 }

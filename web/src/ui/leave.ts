@@ -5,9 +5,15 @@ import { navigate as browserNavigate } from 'wouter/use-browser-location'
 /** What is to be asked before the page changes, while something on it is not saved. */
 let ask: ((go: () => void) => void) | undefined
 
+/** Does what takes away what is not saved, at once or when the person has agreed. */
+export function unlessUnsaved(go: () => void): void {
+  if (ask) ask(go)
+  else go()
+}
+
 /** Goes to another page, at once or when the person has agreed. */
 export function leave(to: string | URL, go: () => void): void {
-  if (ask && new URL(to, location.href).pathname !== location.pathname) ask(go)
+  if (new URL(to, location.href).pathname !== location.pathname) unlessUnsaved(go)
   else go()
 }
 
@@ -32,6 +38,7 @@ export function useUnsaved(unsaved: boolean) {
     stay: () => setHeld(null),
     go: () => {
       ask = undefined
+      setHeld(null)
       held?.()
     },
   }
