@@ -40,8 +40,8 @@ test('an alert is told in the app and to a webhook, each once', async ({ context
   const dialog = page.getByRole('dialog', { name: 'Alerts by webhook' })
   await dialog.getByLabel('Address').fill(hook.url)
   await dialog.getByRole('button', { name: 'Save' }).click()
-  const secret = await page.locator('code').filter({ hasText: 'whsec_' }).textContent()
-  const signature = (text: string) => `v1,${createHmac('sha256', Buffer.from(secret?.slice(6) ?? '', 'base64')).update(text).digest('base64')}`
+  const secret = await page.getByLabel('Secret', { exact: true }).inputValue()
+  const signature = (text: string) => `v1,${createHmac('sha256', Buffer.from(secret.slice(6), 'base64')).update(text).digest('base64')}`
 
   await page.getByRole('button', { name: 'Send a test: Webhook' }).click()
   await expect(page.getByText('The test is sent.')).toBeVisible()
@@ -49,6 +49,7 @@ test('an alert is told in the app and to a webhook, each once', async ({ context
   hook.refuseNext()
   await page.getByRole('button', { name: 'Send a test: Webhook' }).click()
   await expect(page.getByRole('main').getByText(/500/)).toBeVisible()
+  await page.getByRole('button', { name: 'Copy the secret' }).click()
 
   hook.got.length = 0
   await context.request.put('/api/v1/budgets', {
@@ -78,5 +79,9 @@ test('an alert is told in the app and to a webhook, each once', async ({ context
   await strip.getByRole('link', { name: 'Budgets' }).click()
   await expect(page.getByRole('list', { name: 'Alerts' }).getByRole('listitem')).toHaveCount(2)
   await expect.poll(() => hook.got.map((w) => w.body.data.percent), { timeout: 30_000 }).toEqual([50, 0])
+
+  await page.getByRole('button', { name: 'Remove: Webhook' }).click()
+  await page.getByRole('dialog', { name: 'Remove the webhook' }).getByRole('button', { name: 'Remove' }).click()
+  await expect(page.getByRole('button', { name: 'Remove: Webhook' })).toBeHidden()
   await hook.close()
 })

@@ -6,12 +6,12 @@ import { noticesQuery, queryClient } from '../api/queries'
 import type { BudgetAlert, EmailSettings } from '../api/types'
 import { useAlertWords } from '../ui/alerts'
 import { Button } from '../ui/Button'
-import { CopyButton } from '../ui/CopyButton'
-import { FormDialog } from '../ui/Dialog'
+import { Confirm, FormDialog } from '../ui/Dialog'
 import { useErrorText } from '../ui/errors'
 import { Field, PasswordField, SelectField } from '../ui/Field'
 import { useFormat } from '../ui/format'
 import { Note } from '../ui/Note'
+import { ShowOnce } from '../ui/ShowOnce'
 import { toast } from '../ui/toasts'
 
 const refresh = () => queryClient.invalidateQueries({ queryKey: noticesQuery.queryKey })
@@ -36,22 +36,28 @@ export function NoticesCard() {
       <Channel
         kind="email"
         name={t`E-mail`}
+        removing={t`Remove the e-mail`}
         target={data.email ? data.email.to.join(', ') : null}
         onEdit={() => setEditing('email')}
       />
       <Channel
         kind="webhook"
         name={t`Webhook`}
+        removing={t`Remove the webhook`}
         target={data.webhook?.url ?? null}
         onEdit={() => setEditing('webhook')}
+        onRemoved={() => setSecret(null)}
       />
       {secret && (
-        <Note tone="good" title={<Trans>Webhooks are signed with this secret. It is not shown again.</Trans>}>
-          <span className="row">
-            <code className="mono ellipsis">{secret}</code>
-            <CopyButton text={secret} label={t`Copy the secret`} />
-          </span>
-        </Note>
+        <ShowOnce
+          key={secret}
+          title={<Trans>Webhooks are signed with this secret. It is not shown again.</Trans>}
+          label={t`Secret`}
+          copy={t`Copy the secret`}
+          secret={secret}
+          file="mai-webhook-secret.txt"
+          onStored={() => setSecret(null)}
+        />
       )}
       {data.alerts.length === 0 ? (
         <p className="sm t2">
@@ -72,15 +78,32 @@ export function NoticesCard() {
   )
 }
 
-function Channel(props: { kind: 'email' | 'webhook'; name: string; target: string | null; onEdit: () => void }) {
+function Channel(props: {
+  kind: 'email' | 'webhook'
+  name: string
+  /** The title of what asks before it is removed. */
+  removing: string
+  target: string | null
+  onEdit: () => void
+  onRemoved?: () => void
+}) {
   const { t } = useLingui()
   const errorText = useErrorText()
   const { kind, name, target } = props
+  const [asking, setAsking] = useState(false)
   const test = useMutation({
     mutationFn: () => post(`/notices/${kind}/test`),
     onSuccess: () => toast(t`The test is sent.`),
   })
-  const remove = useMutation({ mutationFn: () => del(`/notices/${kind}`), onSuccess: refresh })
+  const remove = useMutation({
+    mutationFn: () => del(`/notices/${kind}`),
+    onSuccess: async () => {
+      test.reset()
+      props.onRemoved?.()
+      await refresh()
+    },
+    onSettled: () => setAsking(false),
+  })
   const failure = test.error ?? remove.error
   return (
     <div>
@@ -97,7 +120,7 @@ function Channel(props: { kind: 'email' | 'webhook'; name: string; target: strin
             >
               {test.isPending ? <Trans>Sending…</Trans> : <Trans>Send a test</Trans>}
             </Button>
-            <Button size="small" look="danger" onClick={() => remove.mutate()} aria-label={t`Remove: ${name}`}>
+            <Button size="small" look="danger" onClick={() => setAsking(true)} aria-label={t`Remove: ${name}`}>
               <Trans>Remove</Trans>
             </Button>
           </>
@@ -107,6 +130,17 @@ function Channel(props: { kind: 'email' | 'webhook'; name: string; target: strin
         </Button>
       </div>
       {failure && <Note tone="bad">{errorText(failure)}</Note>}
+      <Confirm
+        title={props.removing}
+        verb={t`Remove`}
+        danger
+        open={asking}
+        busy={remove.isPending}
+        onConfirm={() => remove.mutate()}
+        onClose={() => setAsking(false)}
+      >
+        <Trans>Alerts are no longer sent to: {target}</Trans>
+      </Confirm>
     </div>
   )
 }
