@@ -38,7 +38,10 @@ export function useLastActive(): (iso: string | null | undefined) => string {
 }
 
 type Change = Partial<Pick<User, 'role' | 'disabled' | 'name'>>
-type Asking = { kind: 'password' | 'rename' | 'team' | 'disable' | 'demote' | 'erase'; user: User }
+type Asking = { kind: 'password' | 'rename' | 'team' | 'disable' | 'promote' | 'demote' | 'erase'; user: User }
+
+/** Whether somebody has to let the person in or not. */
+const waiting = (user: User) => user.role === 'pending' && !user.disabled
 
 function RoleBadge({ user }: { user: User }) {
   if (user.disabled) {
@@ -109,7 +112,7 @@ function Actions(props: {
                 </Menu.Item>
               ) : (
                 <Menu.Item data-danger onClick={() => onAsk('disable')}>
-                  <Trans>Disable</Trans>
+                  {waiting(user) ? <Trans>Decline</Trans> : <Trans>Disable</Trans>}
                 </Menu.Item>
               )}
               <Menu.Item data-danger onClick={() => onAsk('erase')}>
@@ -124,8 +127,7 @@ function Actions(props: {
 }
 
 /** Those who wait for approval come first, then everybody by name. */
-const byWaiting = (a: User, b: User) =>
-  Number(b.role === 'pending') - Number(a.role === 'pending') || a.name.localeCompare(b.name)
+const byWaiting = (a: User, b: User) => Number(waiting(b)) - Number(waiting(a)) || a.name.localeCompare(b.name)
 
 export function UsersPage() {
   const { t } = useLingui()
@@ -206,7 +208,7 @@ export function UsersPage() {
         </div>
       )}
       {users && (
-        <div className="card table-scroll">
+        <div className="card table-scroll people-card">
           <table className="data people">
             <thead>
               <tr>
@@ -216,13 +218,13 @@ export function UsersPage() {
                 <th className="desktop-only-cell">
                   <Trans>Role</Trans>
                 </th>
-                <th className="desktop-only-cell">
+                <th className="desktop-only-cell team-column">
                   <Trans>Team</Trans>
                 </th>
-                <th className="desktop-only-cell">
+                <th className="desktop-only-cell active-column">
                   <Trans>Last active</Trans>
                 </th>
-                <th className="n desktop-only-cell">
+                <th className="n desktop-only-cell requests-column">
                   <Trans>Requests this month</Trans>
                 </th>
                 <th className="n desktop-only-cell">
@@ -263,42 +265,42 @@ export function UsersPage() {
                   </td>
                   <td className="desktop-only-cell">
                     <RoleBadge user={user} />
-                    <div className="xs t2 mobile-only team-name">{teamOf(user)}</div>
                   </td>
-                  <td className="t2 desktop-only-cell">
+                  <td className="t2 desktop-only-cell team-column">
                     <div className="ellipsis team-name">{teamOf(user)}</div>
                   </td>
-                  <td className="t2 desktop-only-cell">{lastActive(user.last_active_at)}</td>
-                  {user.role === 'pending' ? (
-                    <td className="n" colSpan={3}>
-                      <div className="row" style={{ justifyContent: 'flex-end' }}>
-                        <Button
-                          look="quiet"
-                          size="small"
-                          className="desktop-only"
-                          onClick={() => setAsking({ kind: 'disable', user })}
-                        >
-                          <Trans>Decline</Trans>
-                        </Button>
-                        <Button look="primary" size="small" onClick={() => setRole(user, 'user')}>
-                          <Trans>Approve</Trans>
-                        </Button>
-                      </div>
-                    </td>
-                  ) : (
+                  <td className="t2 desktop-only-cell active-column">{lastActive(user.last_active_at)}</td>
+                  {!waiting(user) && (
                     <>
-                      <td className="n t2 desktop-only-cell">{f.number(user.requests_month)}</td>
+                      <td className="n t2 desktop-only-cell requests-column">{f.number(user.requests_month)}</td>
                       <td className="n desktop-only-cell">{f.money(user.charge_month)}</td>
-                      <td className="fit">
-                        <Actions
-                          user={user}
-                          self={user.id === me?.id}
-                          onChange={(body) => change.mutate({ id: user.id, ...body })}
-                          onAsk={(kind) => setAsking({ kind, user })}
-                        />
-                      </td>
                     </>
                   )}
+                  <td className="fit" colSpan={waiting(user) ? 3 : 1}>
+                    <div className="row actions">
+                      {waiting(user) && (
+                        <>
+                          <Button
+                            look="quiet"
+                            size="small"
+                            className="wide-only"
+                            onClick={() => setAsking({ kind: 'disable', user })}
+                          >
+                            <Trans>Decline</Trans>
+                          </Button>
+                          <Button look="primary" size="small" onClick={() => setRole(user, 'user')}>
+                            <Trans>Approve</Trans>
+                          </Button>
+                        </>
+                      )}
+                      <Actions
+                        user={user}
+                        self={user.id === me?.id}
+                        onChange={(body) => change.mutate({ id: user.id, ...body })}
+                        onAsk={(kind) => setAsking({ kind, user })}
+                      />
+                    </div>
+                  </td>
                 </tr>
               ))}
             </tbody>
