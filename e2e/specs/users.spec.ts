@@ -135,6 +135,46 @@ test("a reset password ends the sessions and is the one that works", async ({
 	await theirs.context().close();
 });
 
+test("who waits is declined on a phone, let in on a tablet, and made an admin only when confirmed", async ({
+	context,
+	page,
+}) => {
+	await register(context);
+	const made = await context.request.post("/api/v1/users", {
+		data: { ...ola, role: "user" },
+	});
+	const { id } = await made.json();
+	await context.request.patch(`/api/v1/users/${id}`, {
+		data: { role: "pending" },
+	});
+	await page.setViewportSize({ width: 390, height: 844 });
+	await page.goto("/settings/users");
+	await choose(page, ola.name, "Decline");
+	const declining = page.getByRole("dialog", { name: "Decline account" });
+	await expect(declining).toContainText("Ola Nowak is not let in.");
+	await declining.getByRole("button", { name: "Decline" }).click();
+	await expect(declining).toBeHidden();
+
+	await page.setViewportSize({ width: 768, height: 800 });
+	await choose(page, ola.name, "Enable");
+	const approve = page.getByRole("button", { name: "Approve" });
+	await expect(approve).toBeInViewport({ ratio: 1 });
+	await approve.click();
+	await expect(approve).toBeHidden();
+	await expect(
+		page.getByRole("button", { name: `More for ${ola.name}` }),
+	).toBeInViewport({ ratio: 1 });
+
+	await choose(page, ola.name, "Make admin");
+	const dialog = page.getByRole("dialog", { name: "Make admin" });
+	await dialog.getByRole("button", { name: "Cancel" }).click();
+	const row = page.getByRole("row", { name: /Ola Nowak/ });
+	await expect(row.getByRole("cell", { name: "User", exact: true })).toBeVisible();
+	await choose(page, ola.name, "Make admin");
+	await dialog.getByRole("button", { name: "Make admin" }).click();
+	await expect(row.getByRole("cell", { name: "Admin", exact: true })).toBeVisible();
+});
+
 test("a personal key is shown once, works like OpenAI, and stops when revoked", async ({
 	context,
 	page,

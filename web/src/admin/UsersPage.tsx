@@ -85,7 +85,7 @@ function Actions(props: {
       {(Menu) => (
         <>
           {!user.disabled && user.role === 'user' && (
-            <Menu.Item onClick={() => onChange({ role: 'admin' })}>
+            <Menu.Item onClick={() => onAsk('promote')}>
               <Trans>Make admin</Trans>
             </Menu.Item>
           )}
@@ -164,6 +164,7 @@ export function UsersPage() {
   const admins = users?.filter((u) => u.role === 'admin').length ?? 0
   const setRole = (user: User, role: Role) => change.mutate({ id: user.id, role })
   const close = () => setAsking(null)
+  const declining = !!asking && waiting(asking.user)
   return (
     <div className="wrap">
       <div className="head people-head">
@@ -319,15 +320,29 @@ export function UsersPage() {
       {asking?.kind === 'erase' && <ErasePerson user={asking.user} onClose={close} />}
       {asking?.kind === 'rename' && <RenamePerson user={asking.user} onClose={close} />}
       <Confirm
-        title={asking?.user.role === 'pending' ? t`Decline account` : t`Disable account`}
-        verb={asking?.user.role === 'pending' ? t`Decline` : t`Disable`}
+        title={declining ? t`Decline account` : t`Disable account`}
+        verb={declining ? t`Decline` : t`Disable`}
         danger
         open={asking?.kind === 'disable'}
         busy={change.isPending}
         onConfirm={() => asking && change.mutate({ id: asking.user.id, disabled: true })}
         onClose={close}
       >
-        <Trans>{asking?.user.name} is signed out at once and cannot sign in. Chats are kept.</Trans>
+        {declining ? (
+          <Trans>{asking?.user.name} is not let in. The account stays in the list and can be enabled later.</Trans>
+        ) : (
+          <Trans>{asking?.user.name} is signed out at once and cannot sign in. Chats are kept.</Trans>
+        )}
+      </Confirm>
+      <Confirm
+        title={t`Make admin`}
+        verb={t`Make admin`}
+        open={asking?.kind === 'promote'}
+        busy={change.isPending}
+        onConfirm={() => asking && setRole(asking.user, 'admin')}
+        onClose={close}
+      >
+        <Trans>{asking?.user.name} will see everybody's usage, and can change people, budgets and connections.</Trans>
       </Confirm>
       <Confirm
         title={t`Make an ordinary user`}
@@ -337,7 +352,9 @@ export function UsersPage() {
         onConfirm={() => asking && setRole(asking.user, 'user')}
         onClose={close}
       >
-        <Trans>{asking?.user.name} will no longer see connections, users and usage.</Trans>
+        <Trans>
+          {asking?.user.name} will see only their own usage, and can no longer change people, budgets and connections.
+        </Trans>
       </Confirm>
     </div>
   )
