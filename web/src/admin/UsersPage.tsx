@@ -14,6 +14,7 @@ import { CardSkeleton, LoadError } from '../ui/Load'
 import { Note } from '../ui/Note'
 import { MenuButton } from '../ui/overlays'
 import { initials } from '../ui/people'
+import { finder } from '../ui/search'
 import { useTeamName } from '../ui/teams'
 import { usePageTitle } from '../ui/title'
 import { AddPerson, ErasePerson, RenamePerson, ResetPassword } from './PersonDialogs'
@@ -157,10 +158,8 @@ export function UsersPage() {
     const team = teams?.find((team) => team.id === user.team_id)
     return team ? teamName(team) : ''
   }
-  const words = search.toLowerCase().split(/\s+/).filter(Boolean)
-  const shown = (users ?? [])
-    .filter((u) => words.every((word) => `${u.name} ${u.email} ${teamOf(u)}`.toLowerCase().includes(word)))
-    .sort(byWaiting)
+  const found = finder(search)
+  const shown = (users ?? []).filter((u) => found(`${u.name} ${u.email} ${teamOf(u)}`)).sort(byWaiting)
   const admins = users?.filter((u) => u.role === 'admin').length ?? 0
   const setRole = (user: User, role: Role) => change.mutate({ id: user.id, role })
   const close = () => setAsking(null)

@@ -7,6 +7,7 @@ import { Glyph, type Icon } from '../ui/Button'
 import { Dialog } from '../ui/Dialog'
 import { useFormat } from '../ui/format'
 import { navigate } from '../ui/leave'
+import { finder } from '../ui/search'
 
 interface Choice {
   href: string
@@ -51,14 +52,13 @@ function Search({ onClose }: { onClose: () => void }) {
     if (search && hasNextPage && !isFetchingNextPage) void fetchNextPage()
   }, [search, hasNextPage, isFetchingNextPage, fetchNextPage])
   const shown = useMemo(() => {
-    const words = search.toLowerCase().split(/\s+/).filter(Boolean)
-    const named = (title: string) => words.every((word) => title.toLowerCase().includes(word))
+    const named = finder(search)
     const rows = data?.pages.flatMap((page) => page.items) ?? []
     const found: Choice[] = rows
       .filter((row) => named(row.title))
       .slice(0, 50)
       .map((row) => ({ href: `/c/${row.id}`, title: row.title || t`New chat`, note: f.date(row.updated_at) }))
-    if (words.length > 0) return [...found, ...pages.filter((page) => named(page.title))]
+    if (search.trim()) return [...found, ...pages.filter((page) => named(page.title))]
     return [{ href: '/', title: t`New chat`, note: 'Ctrl Shift O', icon: IconEdit }, ...found]
   }, [data, search, t, f, pages])
   const choose = (choice: Choice | undefined) => {
