@@ -131,7 +131,7 @@ function Search({ onClose }: { onClose: () => void }) {
 export function Palette({ open, onClose }: { open: boolean; onClose: () => void }) {
   const { t } = useLingui()
   return (
-    <Dialog title={t`Search chats`} open={open} onClose={onClose} size={520}>
+    <Dialog title={t`Search chats`} open={open} onClose={onClose} size={520} fromTop>
       {open && <Search onClose={onClose} />}
     </Dialog>
   )

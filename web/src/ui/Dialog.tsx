@@ -34,6 +34,8 @@ export function Dialog(props: {
   onClose: () => void
   children: ReactNode
   size?: number
+  /** Whether it grows downwards from a fixed place while its contents change. */
+  fromTop?: boolean
 }) {
   useFocusReturn(props.open)
   const part = useOverlays(props.open)
@@ -45,7 +47,8 @@ export function Dialog(props: {
         onClose={props.onClose}
         title={props.title}
         size={props.size ?? 440}
-        centered
+        centered={!props.fromTop}
+        yOffset="15dvh"
         withCloseButton={false}
         lockScroll={false}
         removeScrollProps={{ enabled: false }}

@@ -47,7 +47,7 @@ function Tabs({ shown, admin }: { shown: Shown; admin: boolean }) {
   }, [shown.tab])
   const item = (tab: Tab, name: string) => (
     <Link href={shown.to({ tab, search: '', state: '' })} aria-current={shown.tab === tab ? 'page' : undefined}>
-      {name}
+      <span data-name={name}>{name}</span>
     </Link>
   )
   return (
