@@ -10,19 +10,12 @@ import { type Format, useFormat } from '../ui/format'
 import { PopoverSheet } from '../ui/PopoverSheet'
 import { modelLetter } from '../ui/people'
 import { usePhone } from '../ui/phone'
-import { modelName, priced, usable } from './models'
+import { priced, useRefusal } from '../ui/refusal'
+import { finder } from '../ui/search'
+import { modelName, usable } from './models'
 
 const price = (model: Model, f: Format) =>
   priced(model) ? `${f.shortMoney(model.prompt_price)} / ${f.shortMoney(model.completion_price)}` : '—'
-
-/** All words of the search are in the name or id. */
-export function matches(model: Model, search: string): boolean {
-  const text = `${model.name} ${model.id}`.toLowerCase()
-  return search
-    .toLowerCase()
-    .split(/\s+/)
-    .every((word) => text.includes(word))
-}
 
 function List(props: { models: Model[]; value: string; onChoose: (id: string) => void }) {
   const { value, onChoose } = props
@@ -33,9 +26,13 @@ function List(props: { models: Model[]; value: string; onChoose: (id: string) =>
   )
   const { t } = useLingui()
   const f = useFormat()
+  const refusal = useRefusal()
   const phone = usePhone()
   const [search, setSearch] = useState('')
-  const shown = useMemo(() => models.filter((m) => matches(m, search)), [models, search])
+  const shown = useMemo(() => {
+    const found = finder(search)
+    return models.filter((m) => found(`${m.name} ${m.id}`))
+  }, [models, search])
   const [active, setActive] = useState(() =>
     Math.max(
       0,
@@ -126,13 +123,7 @@ function List(props: { models: Model[]; value: string; onChoose: (id: string) =>
                 <span className="opt-text">
                   <span className="strong ellipsis">{modelName(models, model.id)}</span>
                   <small className="ellipsis">
-                    {!priced(model) ? (
-                      <Trans>Its price is not known, so it cannot be used</Trans>
-                    ) : model.refused === 'zero_retention' ? (
-                      <Trans>Data policy: no zero-retention provider</Trans>
-                    ) : model.refused ? (
-                      <Trans>Data policy: no allowed provider</Trans>
-                    ) : (
+                    {refusal(model) || (
                       <Trans>
                         {f.tokens(model.context_length)} context · {model.id}
                       </Trans>

@@ -1,12 +1,11 @@
 import type { Message, Model } from '../api/types'
+import { priced } from '../ui/refusal'
 import { readStored, writeStored } from '../ui/storage'
 
 const key = 'mai.model'
 
 /** A model without a price cannot be metered, and one that the data policy rules out is not served: neither can be chosen. */
 export const usable = (model: Model) => priced(model) && !model.refused
-
-export const priced = (model: Model) => model.prompt_price !== null && model.completion_price !== null
 
 /** The name people know a model by: without its maker. */
 export function modelName(models: Model[] | undefined, id: string): string {

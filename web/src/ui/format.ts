@@ -77,6 +77,7 @@ function formatter(locale: Locale) {
     locale,
     money: (amount: string | null) => money.listMoney(amount, locale),
     shortMoney: (amount: string | null) => money.shortMoney(amount, locale),
+    price: (amount: string | null) => money.price(amount, locale),
     axisMoney: (amount: string, decimals: number) => money.axisMoney(amount, decimals, locale),
     plainMoney: (amount: string | null) => money.plainMoney(amount, locale),
     foreign: (amount: string, rate: Parameters<typeof money.foreignMoney>[1]) =>

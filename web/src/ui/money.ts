@@ -80,6 +80,13 @@ export function shortMoney(amount: string | null, locale: Locale): string {
   return write({ ...rounded, fraction: rounded.fraction.replace(/0+$/, '').padEnd(2, '0') }, locale) + unit(locale)
 }
 
+/** For a list of prices: every digit, and at least 2 decimals. */
+export function price(amount: string | null, locale: Locale): string {
+  if (amount === null) return missing
+  const value = parse(amount)
+  return write({ ...value, fraction: value.fraction.padEnd(2, '0') }, locale) + unit(locale)
+}
+
 /** For the labels of an axis, which all have as many decimals as the finest step needs. */
 export function axisMoney(amount: string, decimals: number, locale: Locale): string {
   const value = parse(amount)

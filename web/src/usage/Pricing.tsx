@@ -7,23 +7,23 @@ import { Glyph } from '../ui/Button'
 import { DataTable } from '../ui/DataTable'
 import { useFormat } from '../ui/format'
 import { CardSkeleton, LoadError } from '../ui/Load'
+import { useRefusal } from '../ui/refusal'
+import { finder } from '../ui/search'
 
 /** What each model charges per million tokens. */
 export default function Pricing() {
   const { t } = useLingui()
   const f = useFormat()
+  const refusal = useRefusal()
   const models = useQuery(modelsQuery)
   const [text, setText] = useState('')
-  const wanted = useDeferredValue(text.toLowerCase().trim())
-  const list = useMemo(
-    () =>
-      (models.data ?? [])
-        .filter((model) =>
-          wanted.split(/\s+/).every((word) => `${model.name} ${model.id}`.toLowerCase().includes(word)),
-        )
-        .toSorted((a, b) => a.name.localeCompare(b.name)),
-    [models.data, wanted],
-  )
+  const wanted = useDeferredValue(text)
+  const list = useMemo(() => {
+    const found = finder(wanted)
+    return (models.data ?? [])
+      .filter((model) => found(`${model.name} ${model.id}`))
+      .toSorted((a, b) => a.name.localeCompare(b.name))
+  }, [models.data, wanted])
   if (!models.data) {
     return models.error ? <LoadError error={models.error} onRetry={models.refetch} /> : <CardSkeleton heights={[420]} />
   }
@@ -59,9 +59,10 @@ export default function Pricing() {
                 <td>
                   <div className="ellipsis model-name">{model.name}</div>
                   <div className="xs t3 ellipsis model-name">{model.id}</div>
+                  {refusal(model) && <div className="xs t3 model-name wrapped">{refusal(model)}</div>}
                 </td>
-                <td className="n">{f.shortMoney(model.prompt_price)}</td>
-                <td className="n">{f.shortMoney(model.completion_price)}</td>
+                <td className="n">{f.price(model.prompt_price)}</td>
+                <td className="n">{f.price(model.completion_price)}</td>
                 <td className="n desktop-only-cell">{f.tokens(model.context_length)}</td>
               </tr>
             ))}
