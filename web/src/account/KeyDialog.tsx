@@ -6,7 +6,7 @@ import { post } from '../api/client'
 import { apiKeysQuery, modelsQuery, queryClient } from '../api/queries'
 import type { BudgetPeriod, NewApiKey } from '../api/types'
 import { Button } from '../ui/Button'
-import { usePerPeriod } from '../ui/budgets'
+import { useAmountError, usePerPeriod } from '../ui/budgets'
 import { FormDialog } from '../ui/Dialog'
 import { useErrorText } from '../ui/errors'
 import { Field, SelectField } from '../ui/Field'
@@ -21,6 +21,7 @@ export function KeyDialog({ onMade, onClose }: { onMade: (key: NewApiKey) => voi
   const f = useFormat()
   const per = usePerPeriod()
   const errorText = useErrorText()
+  const amountError = useAmountError()
   const { data: all } = useQuery(modelsQuery)
   const [name, setName] = useState('')
   const [days, setDays] = useState('0')
@@ -110,7 +111,7 @@ export function KeyDialog({ onMade, onClose }: { onMade: (key: NewApiKey) => voi
         placeholder={t`No limit of its own`}
         value={limit}
         onChange={(e) => setLimit(e.target.value)}
-        error={tried && amount === null ? t`Enter an amount like 100 or 99.50.` : null}
+        error={tried && amount === null ? amountError(limit) : null}
       />
       {limit.trim() && (
         <SelectField

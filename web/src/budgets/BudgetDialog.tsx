@@ -3,6 +3,7 @@ import { useMutation, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { teamsQuery, usersQuery } from '../api/queries'
 import type { BudgetFields, BudgetItem, BudgetPeriod, BudgetScope } from '../api/types'
+import { useAmountError } from '../ui/budgets'
 import { FormDialog } from '../ui/Dialog'
 import { useErrorText } from '../ui/errors'
 import { Field, Segmented, SelectField } from '../ui/Field'
@@ -72,6 +73,7 @@ export function BudgetDialog({
   const { t } = useLingui()
   const f = useFormat()
   const errorText = useErrorText()
+  const amountError = useAmountError()
   const subjectName = useSubject()
   const [whom, setWhom] = useState<{ scope: BudgetScope; subject: string }>(budget ?? { scope: 'company', subject: '' })
   const [period, setPeriod] = useState<BudgetPeriod>(budget?.period ?? 'month')
@@ -138,7 +140,7 @@ export function BudgetDialog({
         autoComplete="off"
         value={limit}
         onChange={(e) => setLimit(e.target.value)}
-        error={tried && amount === null ? t`Enter an amount like 100 or 99.50.` : null}
+        error={tried && amount === null ? amountError(limit) : null}
         help={t`0 stops all spending.`}
       />
       <Segmented

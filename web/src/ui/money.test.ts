@@ -4,8 +4,10 @@ import {
   compareMoney,
   exactMoney,
   foreignMoney,
+  isTooLarge,
   listMoney,
   plainMoney,
+  price,
   readMoney,
   share,
   shortMoney,
@@ -86,6 +88,29 @@ describe('readMoney', () => {
     ['12,5', 'en', null],
     ['abc', 'pl', null],
   ] as const)('%s (%s)', (text, locale, amount) => expect(readMoney(text, locale)).toBe(amount))
+})
+
+describe('isTooLarge', () => {
+  it.each([
+    ['99999999999', 'en', true],
+    ['$1,000,000,000.00', 'en', true],
+    ['1 000 000 000,5', 'pl', true],
+    ['999999999', 'en', false],
+    ['0000000000001', 'en', false],
+    ['12345678901x', 'en', false],
+    ['', 'en', false],
+  ] as const)('%s (%s)', (text, locale, large) => expect(isTooLarge(text, locale)).toBe(large))
+})
+
+describe('price', () => {
+  it.each([
+    ['1.625', 'en', '$1.625'],
+    ['0.15', 'en', '$0.15'],
+    ['0.00001', 'en', '$0.00001'],
+    ['3', 'en', '$3.00'],
+    ['0', 'en', '$0.00'],
+    ['1.625', 'pl', `1,625${nbsp}USD`],
+  ] as const)('%s (%s)', (amount, locale, text) => expect(price(amount, locale)).toBe(text))
 })
 
 describe('comparing', () => {

@@ -144,11 +144,21 @@ export function compareMoney(a: string, b: string): number {
 
 export const isZero = (amount: string) => isNothing(parse(amount))
 
+/** What a person typed, without a currency and the marks between thousands. */
+function typed(text: string, locale: Locale): string {
+  const plain = text.replace(/[\s\u00a0\u202f$]|USD/g, '')
+  return locale === 'pl' ? plain.replace(',', '.') : plain.replace(/,(?=\d{3}(\D|$))/g, '')
+}
+
+/** The first amount that is too large to be typed. */
+export const tooLarge = '1000000000'
+
+/** Tells an amount that `readMoney` does not take because of its size. */
+export const isTooLarge = (text: string, locale: Locale) => /^0*[1-9]\d{9,}(\.\d*)?$/.test(typed(text, locale))
+
 /** Reads what a person typed ("1,284.50", "1284,5", "$100") as a decimal string; null when it is not an amount. */
 export function readMoney(text: string, locale: Locale): string | null {
-  let plain = text.replace(/[\s\u00a0\u202f$]|USD/g, '')
-  if (locale === 'pl') plain = plain.replace(',', '.')
-  else plain = plain.replace(/,(?=\d{3}(\D|$))/g, '')
+  const plain = typed(text, locale)
   if (!/^\d{1,9}(\.\d{1,6})?$/.test(plain)) return null
   const value = parse(plain)
   return value.fraction ? `${value.whole}.${value.fraction}` : value.whole
