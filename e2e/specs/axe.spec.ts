@@ -95,7 +95,7 @@ for (const language of ['en', 'pl']) {
       await axe.check('usage as a table')
       await visit(page, '/settings/api-key')
       await button(page, 'Make a key').click()
-      await page.getByRole('dialog').getByLabel(say('Name')).fill('Editor')
+      await page.getByRole('dialog').getByLabel(say('Name', 'of an API key')).fill('Editor')
       await axe.check('making an API key')
       await page.getByRole('dialog').getByRole('button', { name: say('Make'), exact: true }).click()
       await page.getByText(say('Your key is ready.')).waitFor()

@@ -55,13 +55,16 @@ export class Axe {
 }
 
 /** Says an English text of the pages in a language, as the catalogue has it. */
-export function phrases(language: string): (english: string) => string {
+export function phrases(language: string): (english: string, context?: string) => string {
   const catalogue = readFileSync(join(import.meta.dirname, `../../web/src/locales/${language}.po`), 'utf8')
+  const key = (english?: string, context = '') => `${context}: ${english}`
   const pairs = new Map(
-    [...catalogue.matchAll(/^msgid "(.+)"\nmsgstr "(.+)"$/gm)].map((match) => [match[1], match[2]] as const),
+    [...catalogue.matchAll(/^(?:msgctxt "(.+)"\n)?msgid "(.+)"\nmsgstr "(.+)"$/gm)].map(
+      ([, context, english, said]) => [key(english, context), said] as const,
+    ),
   )
-  return (english) => {
-    const said = pairs.get(english)
+  return (english, context) => {
+    const said = pairs.get(key(english, context))
     if (!said) throw new Error(`${language}.po has no "${english}"`)
     return said
   }

@@ -60,7 +60,7 @@ export function KeyDialog({ onMade, onClose }: { onMade: (key: NewApiKey) => voi
       onClose={onClose}
     >
       <Field
-        label={t`Name`}
+        label={t({ message: 'Name', context: 'of an API key' })}
         data-autofocus
         autoComplete="off"
         maxLength={100}

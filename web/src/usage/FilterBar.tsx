@@ -161,7 +161,9 @@ export function FilterBar({ shown, admin }: { shown: Shown; admin: boolean }) {
         if (choices.length < 2 && !value) return null
         return (
           <Chip key={by} label={words[by]} value={value} active={value !== ''} onChange={(next) => set({ [by]: next })}>
-            <option value="">{t`All`}</option>
+            <option value="">
+              {by === 'user' ? t({ message: 'All', context: 'people' }) : t({ message: 'All', context: 'things' })}
+            </option>
             {(several || !choices.some((choice) => choice.key === value)) && value && (
               <option value={value}>{several ? t`Several` : unlisted(by, value)}</option>
             )}
