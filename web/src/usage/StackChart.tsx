@@ -1,13 +1,11 @@
 import { Trans, useLingui } from '@lingui/react/macro'
-import { type KeyboardEvent, useState } from 'react'
+import { type KeyboardEvent, useCallback, useState } from 'react'
 import type { UsagePart, UsageStep } from '../api/types'
 import { useFormat } from '../ui/format'
 import { axis, compareMoney, share } from '../ui/money'
-import { usePhone } from '../ui/phone'
 
 export type Metric = 'charge' | 'tokens' | 'requests'
 
-const width = 860
 const height = 200
 const bottom = 22
 const top = 8
@@ -31,10 +29,17 @@ export default function StackChart(props: {
 }) {
   const { t } = useLingui()
   const f = useFormat()
-  const phone = usePhone()
-  const { metric, names } = props
-  const months = props.steps[0]?.date.length === 7
-  const steps = phone && !months ? props.steps.slice(-14) : props.steps
+  const [span, setSpan] = useState(0)
+  const box = useCallback((element: HTMLElement | null) => {
+    if (!element) return
+    const measure = () => setSpan(element.clientWidth)
+    measure()
+    const seen = new ResizeObserver(measure)
+    seen.observe(element)
+    return () => seen.disconnect()
+  }, [])
+  const { metric, names, steps } = props
+  const months = steps[0]?.date.length === 7
   const [at, setAt] = useState<number | null>(null)
   const chosen = at !== null && at < steps.length ? at : null
 
@@ -49,15 +54,15 @@ export default function StackChart(props: {
   const exact = (value: string) => (metric === 'charge' ? f.plainMoney(value) : f.number(Number(value)))
   // The widest label decides where the bars begin; 6.6 is about the width of a figure at this size.
   const left = Math.max(...ticks.map((tick) => amount(tick).length)) * 6.6 + 12
-  const span = phone ? 340 : width
   const plot = height - bottom - top
   const y = (value: string) => top + plot * (1 - share(value, most))
-  const each = (span - left) / Math.max(steps.length, phone ? 10 : 16)
+  const each = (span - left) / steps.length
   const bar = Math.min(each * 0.72, 34)
-  const every = Math.ceil(steps.length / (months ? (phone ? 3 : 10) : phone ? 7 : 16))
+  const named = months || steps.length > 40
+  const every = Math.ceil((months ? 80 : named ? 52 : 44) / each)
 
-  // The name of a month is wider than the room that its bar leaves beside it.
-  const atEnd = (i: number) => months && i === steps.length - 1
+  // A name is wider than the room that the last of many bars leaves beside it.
+  const atEnd = (i: number) => named && i === steps.length - 1 && each < 50
 
   const onKey = (e: KeyboardEvent) => {
     const last = steps.length - 1
@@ -83,60 +88,63 @@ export default function StackChart(props: {
         // biome-ignore lint/a11y/noNoninteractiveTabindex: its bars are chosen with the arrow keys
         tabIndex={0}
         className="chart-box"
+        ref={box}
         aria-label={t`Bars. Arrow keys choose one, Enter filters by it.`}
         onKeyDown={onKey}
         onPointerLeave={() => setAt(null)}
       >
-        <svg className="chart" viewBox={`0 0 ${span} ${height}`} aria-hidden="true">
-          {ticks.map((tick) => (
-            <g key={tick}>
-              <line x1={left} x2={span} y1={y(tick)} y2={y(tick)} />
-              <text x={left - 8} y={y(tick) + 4} textAnchor="end">
-                {amount(tick)}
-              </text>
-            </g>
-          ))}
-          {steps.map((step, i) => {
-            const x = left + each * i + (each - bar) / 2
-            let from = height - bottom
-            return (
-              // biome-ignore lint/a11y/noStaticElementInteractions: the keys are those of the chart
-              <g
-                key={step.date}
-                className={i === chosen ? 'day on' : 'day'}
-                onPointerEnter={() => setAt(i)}
-                onClick={() => props.onStep(step.date)}
-              >
-                <rect x={left + each * i} y={top} width={each} height={plot} className="hit" />
-                {step.parts.map((part, index) => {
-                  const size = plot * share(figure(part, metric), most)
-                  from -= size
-                  // Parts are told apart by a gap, as long as there is room for one.
-                  return size > 0 ? (
-                    <rect
-                      // biome-ignore lint/suspicious/noArrayIndexKey: the series never change their places
-                      key={index}
-                      x={x}
-                      y={from}
-                      width={bar}
-                      height={Math.max(size - (size > 2.4 ? 1.2 : 0), 0.4)}
-                      rx={size > 3 ? 1.5 : 0}
-                      fill={colour(index, props.series)}
-                    />
-                  ) : null
-                })}
-                {metric === 'charge' && step.previous !== null && (
-                  <rect className="before" x={x - 2} width={bar + 4} height={2} y={y(step.previous) - 1} />
-                )}
-                {(steps.length - 1 - i) % every === 0 && (
-                  <text x={x + (atEnd(i) ? bar : bar / 2)} y={height - 4} textAnchor={atEnd(i) ? 'end' : 'middle'}>
-                    {months || steps.length > 40 ? f.step(step.date) : Number(step.date.slice(-2))}
-                  </text>
-                )}
+        {span > 0 && (
+          <svg className="chart" viewBox={`0 0 ${span} ${height}`} aria-hidden="true">
+            {ticks.map((tick) => (
+              <g key={tick}>
+                <line x1={left} x2={span} y1={y(tick)} y2={y(tick)} />
+                <text x={left - 8} y={y(tick) + 4} textAnchor="end">
+                  {amount(tick)}
+                </text>
               </g>
-            )
-          })}
-        </svg>
+            ))}
+            {steps.map((step, i) => {
+              const x = left + each * i + (each - bar) / 2
+              let from = height - bottom
+              return (
+                // biome-ignore lint/a11y/noStaticElementInteractions: the keys are those of the chart
+                <g
+                  key={step.date}
+                  className={i === chosen ? 'day on' : 'day'}
+                  onPointerEnter={() => setAt(i)}
+                  onClick={() => props.onStep(step.date)}
+                >
+                  <rect x={left + each * i} y={top} width={each} height={plot} className="hit" />
+                  {step.parts.map((part, index) => {
+                    const size = plot * share(figure(part, metric), most)
+                    from -= size
+                    // Parts are told apart by a gap, as long as there is room for one.
+                    return size > 0 ? (
+                      <rect
+                        // biome-ignore lint/suspicious/noArrayIndexKey: the series never change their places
+                        key={index}
+                        x={x}
+                        y={from}
+                        width={bar}
+                        height={Math.max(size - (size > 2.4 ? 1.2 : 0), 0.4)}
+                        rx={size > 3 ? 1.5 : 0}
+                        fill={colour(index, props.series)}
+                      />
+                    ) : null
+                  })}
+                  {metric === 'charge' && step.previous !== null && (
+                    <rect className="before" x={x - 2} width={bar + 4} height={2} y={y(step.previous) - 1} />
+                  )}
+                  {(steps.length - 1 - i) % every === 0 && (
+                    <text x={x + (atEnd(i) ? bar : bar / 2)} y={height - 4} textAnchor={atEnd(i) ? 'end' : 'middle'}>
+                      {named ? f.step(step.date) : Number(step.date.slice(-2))}
+                    </text>
+                  )}
+                </g>
+              )
+            })}
+          </svg>
+        )}
       </div>
       <p className="readout xs tn" aria-live="polite">
         {step ? (
