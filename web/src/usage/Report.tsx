@@ -78,7 +78,15 @@ function Compared({ report }: { report: UsageReport }) {
   const more = compareMoney(total.charge, previous.charge) >= 0
   const change = share(more ? previous.charge : total.charge, more ? total.charge : previous.charge)
   const percent = f.percent(more ? 1 / change - 1 : 1 - change)
-  if (change === 0 || change < 0.001) return <Trans>before: {f.money(previous.charge)}</Trans>
+  if (change < 0.001) return <Trans>before: {f.money(previous.charge)}</Trans>
+  if (more && change < 0.1) {
+    const times = f.number(Math.round(1 / change))
+    return (
+      <Trans>
+        {times} times as much as before ({f.money(previous.charge)})
+      </Trans>
+    )
+  }
   return more ? (
     <Trans>
       {percent} more than before ({f.money(previous.charge)})
@@ -272,11 +280,6 @@ function Rows({ report, by, shown, whole }: { report: UsageReport; by: UsageBy; 
           </tr>
         </tfoot>
       </DataTable>
-      {rows.length === 0 && (
-        <p className="t2 block-empty">
-          <Trans>Nothing was used in this period.</Trans>
-        </p>
-      )}
     </section>
   )
 }
@@ -295,8 +298,21 @@ export function Report(props: { by: UsageBy; shown: Shown; admin: boolean; whole
   return (
     <div className={report.isPlaceholderData ? 'stale' : undefined}>
       {report.error && <LoadError error={report.error} onRetry={report.refetch} />}
-      <Steps report={report.data} by={by} shown={shown} admin={admin} choose={!props.whole} />
-      <Rows report={report.data} by={by} shown={shown} whole={props.whole ?? false} />
+      {report.data.rows.length === 0 ? (
+        <section className="card block">
+          <p className="t2">
+            <Trans>Nothing was used in this period.</Trans>
+          </p>
+          <p className="xs t3 tn">
+            <Compared report={report.data} />
+          </p>
+        </section>
+      ) : (
+        <>
+          <Steps report={report.data} by={by} shown={shown} admin={admin} choose={!props.whole} />
+          <Rows report={report.data} by={by} shown={shown} whole={props.whole ?? false} />
+        </>
+      )}
     </div>
   )
 }
