@@ -8,12 +8,16 @@ export function ExactMoney({ amount, weight }: { amount: string | null; weight?:
   return (
     <span className="tn">
       {head}
-      {tail && (
-        <span className="tail" style={weight ? { fontWeight: weight } : undefined}>
-          {tail}
+      {(tail || unit) && (
+        <span className="nw">
+          {tail && (
+            <span className="tail" style={weight ? { fontWeight: weight } : undefined}>
+              {tail}
+            </span>
+          )}
+          {unit && <span className="money-unit">{unit}</span>}
         </span>
       )}
-      {unit && <span className="money-unit">{unit}</span>}
     </span>
   )
 }
