@@ -1,4 +1,4 @@
-import { Trans, useLingui } from '@lingui/react/macro'
+import { Plural, Trans, useLingui } from '@lingui/react/macro'
 import { IconMessage, IconSearch } from '@tabler/icons-react'
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { useEffect, useState } from 'react'
@@ -26,7 +26,7 @@ const tone: Partial<Record<IntentState, string>> = {
   streaming: 'badge accent',
 }
 
-function Search({ shown }: { shown: Shown }) {
+function Search({ shown, admin }: { shown: Shown; admin: boolean }) {
   const { t } = useLingui()
   const [text, setText] = useState(shown.search)
   useEffect(() => {
@@ -39,8 +39,8 @@ function Search({ shown }: { shown: Shown }) {
       <Glyph icon={IconSearch} small />
       <input
         type="search"
-        aria-label={t`Search by person, model or id`}
-        placeholder={t`Person, model or id`}
+        aria-label={admin ? t`Search by person, model or id` : t`Search by model or id`}
+        placeholder={admin ? t`Person, model or id` : t`Model or id`}
         value={text}
         onChange={(e) => setText(e.target.value)}
       />
@@ -58,16 +58,19 @@ function Row({ call, admin }: { call: UsageCall; admin: boolean }) {
   const [at, now] = [new Date(call.occurred_at), new Date()]
   const sameYear = at.getFullYear() === now.getFullYear()
   const when = daysAgo(at, now) === 0 ? f.timeSeconds : sameYear ? f.dayTime : f.dateTime
+  const count = call.prompt_tokens + call.completion_tokens
+  const shown = f.tokens(count)
   const source = name('kind', { key: call.kind, name: '' })
   return (
     <tr>
       <td className="tn t2" title={call.generation_id ?? call.intent_id}>
         {when(call.occurred_at)}
+        <div className="xs t3 mobile-only">{source}</div>
       </td>
       {admin && (
         <td>
           <div className="ellipsis model-name">{name('user', { key: call.user_id, name: call.user_name })}</div>
-          <div className="xs t3 ellipsis model-name mobile-only">{call.user_id ? shortModel(call.model) : source}</div>
+          <div className="xs t3 ellipsis model-name mobile-only">{shortModel(call.model)}</div>
         </td>
       )}
       <td className={admin ? 'desktop-only-cell' : undefined}>
@@ -103,6 +106,13 @@ function Row({ call, admin }: { call: UsageCall; admin: boolean }) {
         ) : (
           <ExactMoney amount={call.charge} weight={400} />
         )}
+        <div className="xs t3 mobile-only under">
+          {badge ? (
+            <span className={badge}>{states[call.state]}</span>
+          ) : (
+            <Plural value={count} one={`${shown} token`} other={`${shown} tokens`} />
+          )}
+        </div>
       </td>
     </tr>
   )
@@ -116,6 +126,7 @@ export default function Activity({ shown, admin }: { shown: Shown; admin: boolea
   if (shown.search) params.set('q', shown.search)
   if (shown.state) params.set('state', shown.state)
   const calls = useInfiniteQuery(usageCallsQuery(params.toString()))
+  const all = !shown.search && !shown.state && !query(shown.filters, false)
   const items = calls.data?.pages.flatMap((page) => page.items) ?? []
   const several: [string, string][] = [
     ['', t`All states`],
@@ -128,7 +139,7 @@ export default function Activity({ shown, admin }: { shown: Shown; admin: boolea
   return (
     <>
       <div className="row activity-bar">
-        <Search shown={shown} />
+        <Search shown={shown} admin={admin} />
         <div className={shown.state ? 'chip on' : 'chip'}>
           <select
             aria-label={t`State`}
@@ -168,7 +179,7 @@ export default function Activity({ shown, admin }: { shown: Shown; admin: boolea
           </DataTable>
           {items.length === 0 && (
             <p className="t2 block-empty">
-              <Trans>No request is like this.</Trans>
+              {all ? <Trans>Nothing was used in this period.</Trans> : <Trans>No request is like this.</Trans>}
             </p>
           )}
         </section>
