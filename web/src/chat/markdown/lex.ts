@@ -31,6 +31,11 @@ const block = (streaming: boolean): TokenizerAndRendererExtension => ({
   },
 })
 
+/** Tells that what stands between two single dollars is text after a price, as in "$5 and $6". */
+const isPrice = (text: string) =>
+  /^\s|\s$/.test(text) ||
+  (/^\d[\d.,]* /.test(text) && !/^\d[\d.,]* *[a-z]*$/i.test(text) && !/\\[a-z]|[\^_=<>]/i.test(text))
+
 const inline: TokenizerAndRendererExtension = {
   name: 'math',
   level: 'inline',
@@ -44,12 +49,7 @@ const inline: TokenizerAndRendererExtension = {
       /^\\\[([\s\S]{1,2000}?)\\\]/.exec(src)
     if (!found) return undefined
     const text = found[1] ?? ''
-    if (
-      src[1] !== '$' &&
-      src[0] === '$' &&
-      (/^\s|\s$/.test(text) || (/^\d[\d.,]*\s*[a-z]*$/i.test(text) === false && /^\d[\d.,]* /.test(text)))
-    )
-      return undefined
+    if (src[0] === '$' && src[1] !== '$' && isPrice(text)) return undefined
     return { type: 'math', raw: found[0], text: text.trim() }
   },
 }

@@ -157,6 +157,13 @@ describe('what an answer may draw', () => {
     expect(types('It costs $5 now and $6 later.')).toBe(false)
     expect(types('From $5 to $10')).toBe(false)
     expect(types('with $x$ and $a_1 + b$')).toBe(true)
+    expect(types('It costs $5 (see file_name) or $6 = a lot.')).toBe(false)
+    expect(types('$5 now, \\alpha later, $6')).toBe(false)
+    expect(types('$5 in one line_\nand x$')).toBe(false)
+    expect(types('for $0 < \\alpha \\le 1$, say')).toBe(true)
+    expect(types('a circle of $2 \\pi r$')).toBe(true)
+    expect(types('$2 x^2$')).toBe(true)
+    expect(types('$1 + 2 = 3$.')).toBe(true)
   })
 
   it('keeps headings below those of the page', () => {
