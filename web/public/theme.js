@@ -17,5 +17,7 @@
   const catalogue = files[language.startsWith('pl') ? 'pl' : 'en'] ?? []
   const page = files[location.pathname.startsWith('/c/') ? 'chat' : location.pathname] ?? []
   for (const href of [...catalogue, ...page])
-    preload(href.endsWith('.css') ? { rel: 'preload', as: 'style', href } : { rel: 'modulepreload', href })
+    preload(
+      href.endsWith('.css') ? { rel: 'preload', as: 'style', href, crossOrigin: '' } : { rel: 'modulepreload', href },
+    )
 })()
