@@ -237,6 +237,8 @@ export interface Model {
   /** USD charge per million tokens; null when it cannot be priced and so cannot be chosen. */
   prompt_price: string | null
   completion_price: string | null
+  /** USD charge for each request, beside its tokens. */
+  request_price: string | null
   /** Why the data policy rules it out. Only admins get such models. */
   refused: '' | 'zero_retention' | 'providers'
 }

@@ -7,6 +7,7 @@ import { Glyph } from '../ui/Button'
 import { DataTable } from '../ui/DataTable'
 import { useFormat } from '../ui/format'
 import { CardSkeleton, LoadError } from '../ui/Load'
+import { isZero } from '../ui/money'
 import { useRefusal } from '../ui/refusal'
 import { finder } from '../ui/search'
 
@@ -59,6 +60,11 @@ export default function Pricing() {
                 <td>
                   <div className="ellipsis model-name">{model.name}</div>
                   <div className="xs t3 ellipsis model-name">{model.id}</div>
+                  {model.request_price && !isZero(model.request_price) && (
+                    <div className="xs t3 model-name">
+                      <Trans>and {f.price(model.request_price)} for each request</Trans>
+                    </div>
+                  )}
                   {refusal(model) && <div className="xs t3 model-name wrapped">{refusal(model)}</div>}
                 </td>
                 <td className="n">{f.price(model.prompt_price)}</td>
