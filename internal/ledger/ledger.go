@@ -107,10 +107,15 @@ func KeyHash(key string) string {
 // Period is the UTC billing month of a time, "2026-11".
 func Period(t time.Time) string { return t.UTC().Format("2006-01") }
 
+// PeriodStart is when the period of t begins.
+func PeriodStart(t time.Time) time.Time {
+	y, m, _ := t.UTC().Date()
+	return time.Date(y, m, 1, 0, 0, 0, 0, time.UTC)
+}
+
 // PeriodEnd is when the period of t ends and the next begins.
 func PeriodEnd(t time.Time) time.Time {
-	y, m, _ := t.UTC().Date()
-	return time.Date(y, m+1, 1, 0, 0, 0, 0, time.UTC)
+	return PeriodStart(t).AddDate(0, 1, 0)
 }
 
 // Call is what an intent is made of: who wants which model, on whose key, and what it can cost at most.

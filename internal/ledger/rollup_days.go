@@ -48,11 +48,6 @@ func (d days) of(at time.Time) (start, end time.Time, err error) {
 	return start, end, nil
 }
 
-func periodStart(t time.Time) time.Time {
-	y, m, _ := t.UTC().Date()
-	return time.Date(y, m, 1, 0, 0, 0, 0, time.UTC)
-}
-
 // KeepDays makes the day roll-ups those of a zone. After a change of the zone they are made anew, one day with each commit,
 // until when long periods are summed from the finer ones.
 func (l *Ledger) KeepDays(ctx context.Context, zone *time.Location) error {
@@ -145,7 +140,7 @@ func dayRows(rows map[rollup]Sums, day func(at int64) int64) (map[dayKey]Sums, e
 		for _, span := range spans() {
 			at := day(r.at)
 			if span == Month {
-				at = periodStart(time.UnixMicro(r.at)).UnixMicro()
+				at = PeriodStart(time.UnixMicro(r.at)).UnixMicro()
 			}
 			keys := []dayKey{{span: span, at: at, series: r.series}}
 			for _, f := range fields() {

@@ -46,7 +46,7 @@ func readRollups(tx *sqldb.Tx, query string, args ...any) (map[rollup]Sums, erro
 
 // foldRollups computes the roll-ups between two times of one UTC month, from what they are a cache of.
 func foldRollups(tx *sqldb.Tx, from, to time.Time) (map[rollup]Sums, error) {
-	return readRollups(tx, foldedRollups, Period(from), from.UnixMicro(), to.UnixMicro(), periodStart(from).UnixMicro())
+	return readRollups(tx, foldedRollups, Period(from), from.UnixMicro(), to.UnixMicro(), PeriodStart(from).UnixMicro())
 }
 
 // storedRollups reads the roll-ups between two times.
@@ -72,7 +72,7 @@ func rollupSpan(tx *sqldb.Tx) (from, to time.Time, err error) {
 
 // widen returns a span of whole months that holds at too.
 func widen(from, to, at time.Time) (time.Time, time.Time) {
-	if month := periodStart(at); from.IsZero() || month.Before(from) {
+	if month := PeriodStart(at); from.IsZero() || month.Before(from) {
 		from = month
 	}
 	if end := PeriodEnd(at); end.After(to) {

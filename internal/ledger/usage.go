@@ -167,14 +167,14 @@ func (l *Ledger) fill(tx *sqldb.Tx, g *grouping, f Filter, zone *time.Location) 
 // months is the part of some whole days that is in the roll-ups of months: its whole months, and the beginning of the one that
 // is not over. The days before it are of one month, and so are those after it.
 func (d days) months(from, to time.Time) (first, end time.Time) {
-	if first = periodStart(from); first.Before(from) {
+	if first = PeriodStart(from); first.Before(from) {
 		first = PeriodEnd(from)
 	}
 	if to.Before(first) {
 		first = to
 	}
 	if end = to; to.UnixMicro() != d.until {
-		end = periodStart(to)
+		end = PeriodStart(to)
 	}
 	if end.Before(first) {
 		end = first

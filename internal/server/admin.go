@@ -106,8 +106,8 @@ func (s *Server) listUsers(ctx context.Context, _ caller, _ *struct{}) (*body[it
 
 // spentThisMonth is what users spent in this UTC month; without any named, all of them.
 func (s *Server) spentThisMonth(ctx context.Context, users ...string) (map[string]ledger.Sums, error) {
-	now := s.Now().UTC()
-	month := ledger.Filter{From: time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC), To: ledger.PeriodEnd(now), Users: users}
+	now := s.Now()
+	month := ledger.Filter{From: ledger.PeriodStart(now), To: ledger.PeriodEnd(now), Users: users}
 	rows, err := s.Ledger.Usage(ctx, month, time.UTC, ledger.ByUser)
 	spent := make(map[string]ledger.Sums, len(rows))
 	for _, r := range rows {

@@ -104,7 +104,7 @@ func reconciled(tx *sqldb.Tx, s *summary.Summary) error {
 
 // spending adds the sums of this month and the one before.
 func spending(tx *sqldb.Tx, s *summary.Summary) error {
-	first := time.Date(s.At.Year(), s.At.Month(), 1, 0, 0, 0, 0, time.UTC)
+	first := ledger.PeriodStart(s.At)
 	before, err := ledger.SpendingByModel(tx, first.AddDate(0, -1, 0))
 	if err != nil {
 		return err

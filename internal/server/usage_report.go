@@ -261,7 +261,7 @@ func (s *Server) usageNow(ctx context.Context, c caller, in *UsageFilter) (*body
 	if err != nil {
 		return nil, err
 	}
-	first := time.Date(now.UTC().Year(), now.UTC().Month(), 1, 0, 0, 0, 0, time.UTC)
+	first := ledger.PeriodStart(now)
 	month, err := s.sum(ctx, c, in, period{from: first, to: ledger.PeriodEnd(now)})
 	if err != nil {
 		return nil, err
