@@ -59,7 +59,7 @@ func demoCommand() *cobra.Command {
 		"log-level", "drain-timeout", "min-free-disk")
 	cmd.Flags().Lookup("addr").DefValue = demoAddr
 	cmd.Flags().BoolVar(&empty, "empty", false, "begin with the first registration and no connection")
-	cmd.Flags().IntVar(&days, "days", demo.Days, "how many days the company has been at work, from 1 to 150")
+	cmd.Flags().IntVar(&days, "days", demo.Days, fmt.Sprintf("how many days the company has been at work, from 1 to %d", demoMostDays))
 	return cmd
 }
 

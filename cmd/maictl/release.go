@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,7 +39,7 @@ func (p *program) printReleases(cmd *cobra.Command, list []shownRelease) error {
 
 func (p *program) releaseAdd() *cobra.Command {
 	return &cobra.Command{
-		Use: "add FILE...", Short: "Add images that `make image` wrote; nothing is deployed", Args: named(1, 100),
+		Use: "add FILE...", Short: "Add images that `make image` wrote; nothing is deployed", Args: named(1, math.MaxInt),
 		Example: "  maictl release add bin/mai-production.tar bin/mai-edge.tar",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.with(cmd, func(ctx context.Context, f *fleet.Fleet) error {

@@ -60,15 +60,14 @@ func (p *program) clientUsage() *cobra.Command {
 func printUsage(cmd *cobra.Command, c fleet.Client, u fleet.Usage, told listedClient) error {
 	rows := [][]string{
 		{"Spent this month (cost)", dollars(&u.Month)},
-		{"Of that with deleted keys, which no limit counts", dollars(&u.Gone)},
 		{"Spent today (cost)", dollars(&u.Day)},
 		{"Limit a month (cost)", dollars(u.Limit)},
 		{"Remaining (cost)", dollars(u.Remaining)},
 		{fmt.Sprintf("Charge this month (× %s)", c.Markup), dollars(&u.Charge)},
 		{"Spent in all (cost)", dollars(&u.Total)},
 	}
-	if u.Gone == 0 {
-		rows = slices.Delete(rows, 1, 2)
+	if u.Gone != 0 {
+		rows = slices.Insert(rows, 1, []string{"Of that with deleted keys, which no limit counts", dollars(&u.Gone)})
 	}
 	rows = append(rows, keyNotes(c, u)...)
 	if s := told.Live; s != nil {

@@ -30,7 +30,10 @@ func TestMain(m *testing.M) {
 	if *size == off {
 		os.Exit(m.Run())
 	}
-	code, err := withEngine(m.Run)
+	code, err := withEngine(func() int {
+		removeWhenInterrupted()
+		return m.Run()
+	})
 	if err != nil {
 		fmt.Printf("\n*** SKIPPED: the fleet stories on machines: %v.\n*** The same steps ran on machines inside the test process (go test ./internal/...).\n\n", err)
 	}
@@ -73,7 +76,6 @@ func withEngine(run func() int) (code int, err error) {
 		return 0, errors.New("only root can build and boot machines")
 	}
 	if _, err := docker(ctx, "info"); err == nil {
-		removeWhenInterrupted()
 		return run(), nil
 	}
 	if _, err := exec.LookPath("dockerd"); err != nil {
@@ -105,7 +107,6 @@ func withEngine(run func() int) (code int, err error) {
 		fmt.Println(engine.said())
 		return 0, errNoEngine
 	}
-	removeWhenInterrupted()
 	return run(), nil
 }
 
